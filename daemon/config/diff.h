@@ -13,8 +13,9 @@ struct Diff {
   std::vector<std::string> removed;
   // Differs in something that the running process was started with: it must be restarted.
   std::vector<std::string> changed;
-  // Differs only in what plugind itself applies (health, backoff, quarantine, stop, restart, after, enabled, call,
-  // access, the file's own path): taken over without touching the process.
+  // Differs only in what plugind itself applies (start_timeout, health, backoff, quarantine, stop,
+  // restart, after, enabled, call, access, the file's own path) or hands to the living plugin by
+  // Configure ([config]): taken over without touching the process.
   std::vector<std::string> updated;
   std::vector<std::string> unchanged;
   bool daemon_changed = false;

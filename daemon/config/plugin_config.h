@@ -1,5 +1,5 @@
-// What the configuration files say, as plain values with their defaults. Immutable once loaded; compared to find what a
-// reload changes. What runs lives in daemon/supervisor.
+// What the configuration files say, as plain values with their defaults. Immutable once loaded;
+// compared to find what a reload changes. What runs lives in daemon/supervisor.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ struct MagicCookie {
 struct Backoff {
   Duration initial = milliseconds(200);  // 0: at once, every time
   Duration max = seconds(60);
-  Duration stable = seconds(60);         // READY for this long: the next death restarts at once
+  Duration stable = seconds(60);  // READY for this long: the next death restarts at once
   friend bool operator==(const Backoff&, const Backoff&) = default;
 };
 
@@ -86,13 +86,13 @@ struct PluginConfig {
   std::vector<std::string> command;  // command[0] is absolute
   bool enabled = true;
   std::map<std::string, std::string> env;
-  std::string working_directory;     // empty: the plugin's state directory
-  std::string user;                  // empty: plugind's own
+  std::string working_directory;  // empty: the plugin's state directory
+  std::string user;               // empty: plugind's own
   std::string group;
   std::optional<Identity> identity;  // `user` and `group` looked up
   MagicCookie magic_cookie;
   std::vector<uint32_t> protocol_versions = {1};
-  bool allow_tcp = false;            // `network` has "tcp"
+  bool allow_tcp = false;  // `network` has "tcp"
   Duration start_timeout = seconds(10);
   Restart restart = Restart::kOnFailure;
   std::vector<std::string> after;
@@ -104,7 +104,7 @@ struct PluginConfig {
   Call call;
   Access access;
   Capabilities capabilities;
-  std::string settings;              // the [config] table as JSON with sorted keys; "{}" when absent
+  std::string settings;  // the [config] table as JSON with sorted keys; "{}" when absent
   friend bool operator==(const PluginConfig&, const PluginConfig&) = default;
 };
 
