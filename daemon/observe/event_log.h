@@ -1,15 +1,15 @@
-// Every change of state of every plugin, numbered from 1 without gaps, in a ring of bounded size that survives
-// `kill -9` of plugind (a memfd that the keeper holds). A watcher that knows the last number it saw resumes from the next.
-// Lives on the supervisor's loop; one thread.
+// Every change of state of every plugin, numbered from 1 without gaps, in a ring of bounded size
+// that survives `kill -9` of plugind (a memfd that the keeper holds). A watcher that knows the last
+// number it saw resumes from the next. Lives on the supervisor's loop; one thread.
 #pragma once
+
+#include <absl/status/statusor.h>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/unique_fd.h"
@@ -20,9 +20,9 @@ struct Event {
   uint64_t sequence = 0;  // given by Append
   WallTime time;          // given by Append
   std::string plugin;
-  uint8_t from = 0;       // supervisor::State, and the numbers of Plugin.State in control.proto
+  uint8_t from = 0;  // supervisor::State, and the numbers of Plugin.State in control.proto
   uint8_t to = 0;
-  std::string type;       // a fixed word; see Event.type in control.proto
+  std::string type;  // a fixed word; see Event.type in control.proto
   std::string reason;
   std::string phase;
   std::string instance;

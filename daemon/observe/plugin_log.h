@@ -1,12 +1,16 @@
-// One plugin's log: what it printed, as structured entries with sequence numbers, in a ring of bounded size.
+// One plugin's log: what it printed, as structured entries with sequence numbers, in a ring of
+// bounded size.
 //
-// The ring lies in a memfd that the keeper holds, so it survives `kill -9` of plugind between any two instructions:
-// no entry that had a number is lost, none is there twice, and bytes taken from a pipe but not yet turned into an entry
-// are still there (see README.md for the order of stores that makes this so).
+// The ring lies in a memfd that the keeper holds, so it survives `kill -9` of plugind between any
+// two instructions: no entry that had a number is lost, none is there twice, and bytes taken from a
+// pipe but not yet turned into an entry are still there (see README.md for the order of stores that
+// makes this so).
 //
-// Life: Create or Reopen → Attach(instance, pipes) → Pump whenever a pipe is readable → Detach when the tree is gone.
-// Lives on the supervisor's loop; one thread.
+// Life: Create or Reopen → Attach(instance, pipes) → Pump whenever a pipe is readable → Detach when
+// the tree is gone. Lives on the supervisor's loop; one thread.
 #pragma once
+
+#include <absl/status/statusor.h>
 
 #include <cstdint>
 #include <functional>
@@ -16,65 +20,44 @@
 #include <utility>
 #include <vector>
 
-#include <absl/status/statusor.h>
-
 #include "daemon/base/clock.h"
 #include "daemon/base/unique_fd.h"
+#include "daemon/observe/log_entry.h"
 
 namespace plugind::observe {
-
-enum class Level : uint8_t {
-  kTrace = 1,
-  kDebug,
-  kInfo,
-  kWarn,
-  kError,
-};
-enum class Source : uint8_t {
-  kStdout = 1,
-  kStderr,
-  kPlugind,
-};
-
-struct LogEntry {
-  uint64_t sequence = 0;  // from 1, no gaps
-  WallTime time;
-  Level level = Level::kInfo;
-  Source source = Source::kStdout;
-  std::string instance;
-  std::string message;     // one line of valid UTF-8 without control characters
-  std::string module;
-  std::string plugin_time; // as the plugin wrote it
-  std::vector<std::pair<std::string, std::string>> fields;
-  uint64_t dropped_bytes = 0;  // dropped between the entry before and this one
-};
 
 class PluginLog {
  public:
   // `capacity`: bytes for entries. Errors: the kernel's, when there is no memory or no fd.
-  static absl::StatusOr<std::unique_ptr<PluginLog>> Create(std::string plugin, size_t capacity, const Clock& clock);
-  // Takes over the memory of a predecessor. DATA_LOSS when it is not such a memory (then Create a new one).
-  static absl::StatusOr<std::unique_ptr<PluginLog>> Reopen(std::string plugin, UniqueFd memory, const Clock& clock);
+  static absl::StatusOr<std::unique_ptr<PluginLog>> Create(std::string plugin, size_t capacity,
+                                                           const Clock& clock);
+  // Takes over the memory of a predecessor. DATA_LOSS when it is not such a memory (then Create a
+  // new one).
+  static absl::StatusOr<std::unique_ptr<PluginLog>> Reopen(std::string plugin, UniqueFd memory,
+                                                           const Clock& clock);
   ~PluginLog();
 
   const UniqueFd& memory() const;
 
-  // What each stdout line goes through before it becomes an entry, without its newline. `truncated`: there was more of it.
-  // Returns true when it took the line (a handshake), which is then not logged.
+  // What each stdout line goes through before it becomes an entry, without its newline.
+  // `truncated`: there was more of it. Returns true when it took the line (a handshake), which is
+  // then not logged.
   using StdoutTap = std::function<bool(std::string_view line, bool truncated)>;
   // The pipes of a new instance, or of the same one after plugind's death; made non-blocking.
   void Attach(std::string instance, UniqueFd stdout_pipe, UniqueFd stderr_pipe);
-  // Null: every line is logged. A line taken twice (once before plugind's death and once after) is possible; a lost one is not.
+  // Null: every line is logged. A line taken twice (once before plugind's death and once after) is
+  // possible; a lost one is not.
   void SetStdoutTap(StdoutTap tap);
-  // Takes what is left in the pipes, without blocking and 1 MiB at most, ends open lines, and closes the pipes.
+  // Takes what is left in the pipes, without blocking and 1 MiB at most, ends open lines, and
+  // closes the pipes.
   void Detach();
 
   int stdout_fd() const;  // -1 when closed
   int stderr_fd() const;
   enum class Pumped {
     kDrained,  // nothing more for now
-    kMore,     // the bound for one call (64 KiB) was reached; call again after others had their turn
-    kClosed,   // the writers have closed it; the fd is closed
+    kMore,    // the bound for one call (64 KiB) was reached; call again after others had their turn
+    kClosed,  // the writers have closed it; the fd is closed
   };
   Pumped Pump(Source stream);
 
