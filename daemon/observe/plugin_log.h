@@ -75,6 +75,9 @@ class PluginLog {
   // The newest stderr text of `instance`, whole lines, `max_bytes` at most.
   std::string StderrTail(std::string_view instance, size_t max_bytes) const;
 
+  // The newest line that `instance` wrote to stderr, for a reason that a person reads; empty when there is none.
+  std::string LastStderrLine(std::string_view instance) const;
+
   // Called after entries were appended, once per Pump or Append. For followers; one only.
   void OnAppended(std::function<void()> callback);
 
