@@ -49,17 +49,19 @@ class PluginLog {
   // possible; a lost one is not.
   void SetStdoutTap(StdoutTap tap);
   // Takes what is left in the pipes, without blocking and 1 MiB at most, ends open lines, and
-  // closes the pipes.
+  // closes the pipes. The owner has unwatched them: epoll goes on reporting a closed fd for as long
+  // as the keeper holds another one to the same pipe.
   void Detach();
 
-  int stdout_fd() const;  // -1 when closed
-  int stderr_fd() const;
+  int fd(Source stream) const;  // kStdout or kStderr; -1 when closed
   enum class Pumped {
     kDrained,  // nothing more for now
     kMore,    // the bound for one call (64 KiB) was reached; call again after others had their turn
-    kClosed,  // the writers have closed it; the fd is closed
+    kClosed,  // the writers have closed it: unwatch the fd and call Close
   };
   Pumped Pump(Source stream);
+  // Ends the stream's open line and closes its fd.
+  void Close(Source stream);
 
   // A line or lines that came another way (GRPCStdio chunks, not aligned to lines).
   void AppendOutput(Source stream, std::string_view bytes);
