@@ -1,0 +1,53 @@
+"""Fixtures of the end-to-end tests."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Iterator
+
+import pytest
+
+import settings
+import stubs
+
+stubs.generate()
+
+from daemon import Daemon  # noqa: E402  (needs the stubs)
+from requirements import skip  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for program in (settings.BIN / "plugind", settings.BIN / "pluginctl", settings.FAULT_PLUGIN):
+        if not program.exists():
+            raise pytest.UsageError(f"{program} is missing: build first, or point PLUGIND_BUILD to a build tree")
+
+
+@pytest.fixture
+def needs_root() -> None:
+    if os.geteuid() != 0:
+        skip("this test needs root")
+
+
+@pytest.fixture
+def make_daemon() -> Iterator[Callable[..., Daemon]]:
+    """Makes daemons that are stopped and examined after the test, whatever its outcome."""
+    made: list[Daemon] = []
+
+    def make(**keys: Any) -> Daemon:
+        made.append(Daemon(**keys))
+        return made[-1]
+
+    yield make
+    complaints = []
+    for daemon in made:
+        try:
+            daemon.close()
+        except AssertionError as error:
+            complaints.append(str(error))
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
+    """One that is not yet started."""
+    return make_daemon()
