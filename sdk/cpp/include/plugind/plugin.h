@@ -54,6 +54,12 @@ class Plugin {
   // is 1.
   Plugin& protocol_version(int version);
 
+  // Runs when a host has started the plugin and before it is told that the plugin is up: the place
+  // to open files and connect to databases, which neither `--plugind-info` nor a start by hand
+  // should do. What it throws ends the plugin with exit code 1, and its message goes to the host's
+  // log.
+  Plugin& on_start(std::function<void()> hook);
+
   // Runs when the plugin is asked to end, after health has turned NOT_SERVING and before running
   // calls are waited for. It is called once, on the thread of serve().
   Plugin& on_shutdown(std::function<void()> hook);

@@ -1,0 +1,279 @@
+#include "plugind/plugin.h"
+
+#include <fcntl.h>
+#include <grpcpp/grpcpp.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "plugind/version.h"
+#include "sdk/cpp/src/failure.h"
+#include "sdk/cpp/src/handshake.h"
+#include "sdk/cpp/src/health_service.h"
+#include "sdk/cpp/src/lifeline.h"
+#include "sdk/cpp/src/listener.h"
+#include "sdk/cpp/src/server.h"
+#include "sdk/cpp/src/stdio_service.h"
+#include "sdk/cpp/src/stdout_capture.h"
+
+namespace plugind {
+namespace {
+
+using std::chrono::milliseconds;
+
+// What a call that ignores its cancellation gets on top of the shutdown timeout before the process
+// ends around it.
+constexpr milliseconds kLastGrace{1000};
+
+// Ends the process if it is not disarmed (destroyed) in time: a synchronous handler that never
+// returns would otherwise keep a stopped plugin alive until the host's SIGKILL.
+class ExitDeadline {
+ public:
+  explicit ExitDeadline(milliseconds timeout) : thread_([this, timeout] { Run(timeout); }) {}
+  ~ExitDeadline() {
+    {
+      std::lock_guard lock(mutex_);
+      disarmed_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
+  }
+  ExitDeadline(const ExitDeadline&) = delete;
+  ExitDeadline& operator=(const ExitDeadline&) = delete;
+
+ private:
+  void Run(milliseconds timeout) {
+    std::unique_lock lock(mutex_);
+    if (changed_.wait_for(lock, timeout, [this] { return disarmed_; })) return;
+    log(LogLevel::kError, "calls are still running after their cancellation; ending without them");
+    std::_Exit(0);
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool disarmed_ = false;
+  std::thread thread_;
+};
+
+void WriteHandshake(int fd, const std::string& line) {
+  // One write: hosts take a partial line for the whole.
+  const ssize_t written = write(fd, line.data(), line.size());
+  if (written < 0) throw sdk::ErrnoFailure(errno, "write the handshake to stdout");
+  if (static_cast<size_t>(written) != line.size())
+    throw sdk::Failure("stdout took half of the handshake");
+}
+
+}  // namespace
+
+struct Plugin::Impl {
+  std::string name;
+  std::string version;
+  std::string cookie_key = "PLUGIND_PLUGIN";
+  std::string cookie_value = "1";
+  std::vector<int> protocol_versions;  // empty: {1}
+  std::vector<grpc::Service*> services;
+  std::function<void()> on_start;
+  std::function<void()> on_shutdown;
+  std::function<void(grpc::ServerBuilder&)> configure;
+  milliseconds shutdown_timeout{5000};
+
+  sdk::HealthService health;
+  sdk::Lifeline lifeline;
+
+  std::vector<int> ProtocolVersions() const {
+    return protocol_versions.empty() ? std::vector<int>{1} : protocol_versions;
+  }
+  void PrintInfo() const;
+  void Explain(const sdk::Offer& offer, const std::string& program) const;
+  void Serve(const sdk::Offer& offer);
+  void Shutdown(sdk::UnixListener& listener, sdk::StdoutCapture* capture, sdk::StdioService& stdio,
+                grpc::Server& server);
+};
+
+void Plugin::Impl::PrintInfo() const {
+  const sdk::Server built = sdk::BuildServer(services, configure);
+  nlohmann::ordered_json info;
+  info["name"] = name;
+  info["version"] = version;
+  info["services"] = nlohmann::ordered_json::array();
+  for (const std::string& service : built.services) {
+    if (!sdk::IsInfrastructure(service)) info["services"].push_back(service);
+  }
+  info["protocolVersions"] = ProtocolVersions();
+  info["sdk"] = {{"language", "c++"}, {"version", PLUGIND_VERSION}};
+  std::printf("%s\n", info.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  std::fflush(stdout);
+}
+
+// What someone reads who ran the plugin by hand.
+void Plugin::Impl::Explain(const sdk::Offer& offer, const std::string& program) const {
+  if (!offer.cookie.empty()) {
+    std::fprintf(
+        stderr,
+        "%s: %s is set, but to another value than this plugin was made for.\n"
+        "The host that started it expects another kind of plugin; magic_cookie in its plugind\n"
+        "configuration must say value = \"%s\".\n",
+        name.c_str(), cookie_key.c_str(), cookie_value.c_str());
+    return;
+  }
+  const bool own_cookie = cookie_key != "PLUGIND_PLUGIN" || cookie_value != "1";
+  const std::string cookie_line = own_cookie ? "    magic_cookie = { key = \"" + cookie_key +
+                                                   "\", value = \"" + cookie_value + "\" }\n"
+                                             : "";
+  std::fprintf(
+      stderr,
+      "%s %s is a plugin: a host starts it and calls it over gRPC. By itself it does nothing.\n"
+      "To run it under plugind, write plugins.d/%s.toml beside plugind.toml:\n"
+      "\n"
+      "    command = [\"%s\"]\n"
+      "%s"
+      "\n"
+      "then: pluginctl reload && pluginctl status %s\n"
+      "What it serves: %s --plugind-info\n",
+      name.c_str(), version.c_str(), name.c_str(), program.c_str(), cookie_line.c_str(),
+      name.c_str(), program.c_str());
+}
+
+void Plugin::Impl::Serve(const sdk::Offer& offer) {
+  sdk::CheckSupported(offer);
+  lifeline.Attach();
+
+  const sdk::Fd host_stdout(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
+  if (!host_stdout.valid()) throw sdk::ErrnoFailure(errno, "stdout, which carries the handshake");
+
+  // plugind reads our stdout for ever, so a print becomes a log line of itself. Other hosts discard
+  // it after the handshake, and take any earlier print for a broken one: for them it goes over
+  // GRPCStdio, from this point on.
+  sdk::StdioService stdio;
+  std::optional<sdk::StdoutCapture> capture;
+  if (!offer.FromPlugind()) {
+    capture.emplace(host_stdout.get(), [&stdio](std::string_view data) { stdio.Print(data); });
+  }
+  std::fflush(stdout);
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+
+  if (on_start) on_start();
+
+  sdk::ControllerService controller([this] { lifeline.RequestStop(); });
+  std::vector<grpc::Service*> all = services;
+  all.insert(all.end(), {&health, &stdio, &controller});
+  const sdk::Server built = sdk::BuildServer(all, configure);
+  for (const std::string& service : built.services) health.Add(service);
+
+  // plugind's directory is this process's own; others are shared, and the name must be free.
+  sdk::UnixListener listener(sdk::SocketDirectory(offer), offer.FromPlugind() ? "p.sock" : "",
+                             offer.socket_group);
+  listener.Start([&built](int fd) { built.Accept(fd); });
+
+  WriteHandshake(host_stdout.get(),
+                 sdk::HandshakeLine(sdk::Negotiate(offer.protocol_versions, ProtocolVersions()),
+                                    listener.path()));
+
+  if (lifeline.Wait() == sdk::Lifeline::End::kOrphaned) {
+    log(LogLevel::kWarn, "the host is gone; stopping", {{"plugin", name}});
+  }
+  Shutdown(listener, capture ? &*capture : nullptr, stdio, *built.server);
+}
+
+// Health first, so that the host sends no more; then no new connections; then the author's say;
+// then the streams of the SDK, which the server would otherwise wait for; then the running calls.
+void Plugin::Impl::Shutdown(sdk::UnixListener& listener, sdk::StdoutCapture* capture,
+                            sdk::StdioService& stdio, grpc::Server& server) {
+  health.End();
+  listener.Stop();
+  if (on_shutdown) {
+    try {
+      on_shutdown();
+    } catch (const std::exception& error) {
+      log(LogLevel::kError, "on_shutdown threw; going on without it",
+          {{"plugin", name}, {"error", error.what()}});
+    }
+  }
+  const ExitDeadline deadline(shutdown_timeout + kLastGrace);
+  // What calls print from here on goes to the real stdout.
+  if (capture != nullptr) capture->Stop();
+  stdio.End();
+  server.Shutdown(std::chrono::system_clock::now() + shutdown_timeout);
+}
+
+Plugin::Plugin(std::string name, std::string version) : impl_(std::make_unique<Impl>()) {
+  impl_->name = std::move(name);
+  impl_->version = std::move(version);
+}
+
+Plugin::~Plugin() = default;
+
+Plugin& Plugin::service(grpc::Service* service) {
+  impl_->services.push_back(service);
+  return *this;
+}
+
+Plugin& Plugin::cookie(std::string key, std::string value) {
+  impl_->cookie_key = std::move(key);
+  impl_->cookie_value = std::move(value);
+  return *this;
+}
+
+Plugin& Plugin::protocol_version(int version) {
+  impl_->protocol_versions.push_back(version);
+  return *this;
+}
+
+Plugin& Plugin::on_start(std::function<void()> hook) {
+  impl_->on_start = std::move(hook);
+  return *this;
+}
+
+Plugin& Plugin::on_shutdown(std::function<void()> hook) {
+  impl_->on_shutdown = std::move(hook);
+  return *this;
+}
+
+Plugin& Plugin::shutdown_timeout(milliseconds timeout) {
+  impl_->shutdown_timeout = timeout;
+  return *this;
+}
+
+Plugin& Plugin::configure(std::function<void(grpc::ServerBuilder&)> hook) {
+  impl_->configure = std::move(hook);
+  return *this;
+}
+
+void Plugin::set_serving(bool serving) { impl_->health.SetServing(serving); }
+
+void Plugin::stop() { impl_->lifeline.RequestStop(); }
+
+int Plugin::serve(int argc, char** argv) {
+  try {
+    for (int i = 1; i < argc; ++i) {
+      if (std::string_view(argv[i]) == "--plugind-info") {
+        impl_->PrintInfo();
+        return 0;
+      }
+    }
+    const sdk::Offer offer = sdk::ReadOffer(impl_->cookie_key);
+    if (offer.cookie != impl_->cookie_value) {
+      std::error_code error;
+      const std::string given = argc > 0 ? argv[0] : impl_->name;
+      const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+      impl_->Explain(offer, error ? given : program.string());
+      return 1;
+    }
+    impl_->Serve(offer);
+    return 0;
+  } catch (const std::exception& error) {
+    log(LogLevel::kError, "cannot serve: " + std::string(error.what()), {{"plugin", impl_->name}});
+    return 1;
+  }
+}
+
+}  // namespace plugind
