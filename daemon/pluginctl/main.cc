@@ -1,0 +1,324 @@
+// pluginctl: the command line of plugind. The arguments are parsed here; each verb is a function of
+// verbs/verbs.h.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grpc/support/log.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <clocale>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+
+#include "daemon/config/quantity.h"
+#include "daemon/config/syntax.h"
+#include "daemon/pluginctl/error.h"
+#include "daemon/pluginctl/state.h"
+#include "daemon/pluginctl/verbs/verbs.h"
+
+namespace plugind::pluginctl {
+namespace {
+
+constexpr size_t kLongestSocket = 107;  // what sockaddr_un holds
+
+constexpr const char* kFooter = R"(
+Exit codes: 0 done, 1 failed, 2 usage, 3 not all ready (status --check), 4 no such plugin,
+            5 plugind unreachable, 6 denied, 7 timed out.)";
+
+volatile std::sig_atomic_t stderr_is_terminal = 0;
+
+extern "C" void Interrupted(int) {
+  // The line of progress, if there is one, is left as it is.
+  if (stderr_is_terminal != 0) (void)!write(STDERR_FILENO, "\n", 1);
+  _exit(static_cast<int>(ExitCode::kInterrupted));
+}
+
+// A closed descriptor 0, 1 or 2 would be taken by the next file or socket that is opened, and text
+// written into it.
+void FillStandardStreams() {
+  for (int fd = open("/dev/null", O_RDWR); fd >= 0 && fd <= STDERR_FILENO;)
+    fd = open("/dev/null", O_RDWR);
+}
+
+void Prepare() {
+  FillStandardStreams();
+  std::signal(SIGPIPE, SIG_IGN);  // Output sees EPIPE
+  stderr_is_terminal = isatty(STDERR_FILENO);
+  struct sigaction interrupt {};
+  interrupt.sa_handler = Interrupted;
+  sigaction(SIGINT, &interrupt, nullptr);
+  std::setlocale(LC_TIME, "");
+  // What gRPC has to say about connections is said by Report in words of ours.
+  if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
+}
+
+// The command line as CLI11 fills it. Each verb has options of its own; `run` is what the verb that
+// was given does.
+class CommandLine {
+ public:
+  CommandLine() : app_("Controls plugind, the plugin supervisor.", "pluginctl") {
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.footer(kFooter);
+    app_.set_version_flag("--version", "pluginctl " PLUGIND_VERSION);
+    app_.add_option("--socket", socket_, "plugind's socket; else PLUGIND_SOCKET, else the default")
+        ->type_name("PATH");
+    AddStatus();
+    AddChange("start", Change::kStart, "Start plugins; ends backoff, quarantine and failure",
+              "60s");
+    AddChange("stop", Change::kStop, "Stop plugins; they stay stopped until they are started",
+              "120s");
+    AddChange("restart", Change::kRestart, "Stop plugins and start them again", "180s");
+    AddReload();
+    AddChange("enable", Change::kEnable, "Allow plugins to run, and start them", "60s");
+    AddChange("disable", Change::kDisable,
+              "Stop plugins and refuse to start them until they are enabled", "120s");
+    AddLogs();
+    AddEvents();
+    AddWait();
+    AddInfo();
+    AddConfig();
+    AddVersion();
+    AddComplete();
+  }
+
+  ExitCode Run(int argc, char** argv) {
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      if (error.get_exit_code() ==
+          static_cast<int>(CLI::ExitCodes::Success)) {  // --help, --version
+        app_.exit(error);
+        return ExitCode::kDone;
+      }
+      return Misuse(error.what());
+    }
+    return run_();
+  }
+
+ private:
+  using Verb = std::function<ExitCode(Context&)>;
+
+  ExitCode Misuse(const std::string& message) const {
+    std::string verb;
+    for (const CLI::App* app = &app_; !app->get_subcommands().empty();) {
+      app = app->get_subcommands().front();
+      verb += ' ' + app->get_name();
+    }
+    Complain(fmt::format("{}\nTry \"pluginctl{} --help\".", message, verb));
+    return ExitCode::kUsage;
+  }
+
+  // A verb that talks to the daemon.
+  void OnVerb(CLI::App* verb, Verb run) {
+    verb->final_callback([this, run = std::move(run)] {
+      run_ = [this, run] {
+        const std::string socket = ResolveSocket(socket_);
+        if (socket.size() > kLongestSocket) {
+          return Misuse(
+              fmt::format("the socket's path is longer than {} bytes: {}", kLongestSocket, socket));
+        }
+        Connection connection(socket);
+        Context context{connection, out_, out_terminal_, err_terminal_};
+        return run(context);
+      };
+    });
+  }
+
+  static std::string CheckName(const std::string& name) {
+    const std::string wrong = config::CheckName(name);
+    return wrong.empty() ? "" : fmt::format("\"{}\" is not a plugin's name: {}", name, wrong);
+  }
+
+  static CLI::Option* AddName(CLI::App* verb, std::string* name) {
+    return verb->add_option("NAME", *name, "A plugin")->check(CheckName, "")->type_name("");
+  }
+
+  static void AddNames(CLI::App* verb, std::vector<std::string>* names, bool required) {
+    verb->add_option("NAME", *names, "Plugins")
+        ->check(CheckName, "")
+        ->type_name("")
+        ->required(required);
+    verb->callback([names] {
+      for (auto each = names->begin(); each != names->end(); ++each) {
+        if (std::find(names->begin(), each, *each) != each)
+          throw CLI::ValidationError("NAME", *each + " is given twice");
+      }
+    });
+  }
+
+  static void AddFormat(CLI::App* verb, Format* format) {
+    static const std::map<std::string, Format> kFormats = {{"text", Format::kText},
+                                                           {"json", Format::kJson}};
+    verb->add_option("-o,--output", *format, "text or json")
+        ->transform(CLI::CheckedTransformer(kFormats).description(""))
+        ->type_name("FORMAT");
+  }
+
+  static void AddTimeout(CLI::App* verb, Duration* timeout, const std::string& initial) {
+    const auto set = [timeout](const std::string& text) {
+      const auto parsed = config::ParseDuration(text);
+      if (!parsed.error.empty()) throw CLI::ValidationError("--timeout", parsed.error);
+      *timeout = parsed.value;
+    };
+    set(initial);
+    verb->add_option_function<std::string>(
+            "--timeout", set,
+            "How long to wait, such as 500ms, 10s or 5m; 0s: without a limit (" + initial + ")")
+        ->type_name("DURATION");
+  }
+
+  static void AddNoWait(CLI::App* verb, bool* wait) {
+    verb->add_flag_callback(
+        "--no-wait", [wait] { *wait = false; }, "Return as soon as plugind has taken the request");
+  }
+
+  void AddStatus() {
+    CLI::App* verb = app_.add_subcommand("status", "Show all plugins, or one in detail");
+    AddName(verb, &status_.name);
+    AddFormat(verb, &status_.format);
+    verb->add_flag("--check", status_.check,
+                   "Exit with 3 unless every plugin that is wanted is READY");
+    OnVerb(verb, [this](Context& context) { return RunStatus(context, status_); });
+  }
+
+  void AddChange(const std::string& name, Change change, const std::string& help,
+                 const std::string& timeout) {
+    ChangeOptions& options = changes_[name];
+    options.change = change;
+    CLI::App* verb = app_.add_subcommand(name, help);
+    AddNames(verb, &options.names, true);
+    AddNoWait(verb, &options.wait);
+    AddTimeout(verb, &options.timeout, timeout);
+    OnVerb(verb, [&options](Context& context) { return RunChange(context, options); });
+  }
+
+  void AddReload() {
+    CLI::App* verb = app_.add_subcommand(
+        "reload", "Read the configuration again, whole or that of some plugins");
+    AddNames(verb, &reload_.names, false);
+    AddNoWait(verb, &reload_.wait);
+    AddTimeout(verb, &reload_.timeout, "180s");
+    OnVerb(verb, [this](Context& context) { return RunReload(context, reload_); });
+  }
+
+  void AddLogs() {
+    CLI::App* verb = app_.add_subcommand("logs", "Show a plugin's log");
+    AddName(verb, &logs_.name)->required();
+    verb->add_flag("-f,--follow", logs_.follow, "Go on with new entries");
+    verb->add_option("-n,--lines", logs_.tail, "Start with the newest N entries")->type_name("N");
+    verb->add_option("--since-seq", logs_.since, "Start with entry N, counted from 1")
+        ->check(CLI::PositiveNumber)
+        ->type_name("N");
+    AddFormat(verb, &logs_.format);
+    OnVerb(verb, [this](Context& context) { return RunLogs(context, logs_); });
+  }
+
+  void AddEvents() {
+    CLI::App* verb = app_.add_subcommand("events", "Show changes of state");
+    verb->add_flag("-f,--follow", events_.follow, "Go on with new events");
+    verb->add_option("-n,--lines", events_.tail, "Start with the newest N events")->type_name("N");
+    verb->add_option("--from", events_.from, "Start with event N, counted from 1")
+        ->check(CLI::PositiveNumber)
+        ->type_name("N");
+    verb->add_option("--plugin", events_.plugin, "Only this plugin's")
+        ->check(CheckName, "")
+        ->type_name("NAME");
+    AddFormat(verb, &events_.format);
+    OnVerb(verb, [this](Context& context) { return RunEvents(context, events_); });
+  }
+
+  void AddWait() {
+    CLI::App* verb =
+        app_.add_subcommand("wait", "Wait until a plugin is in a state, or passes through it");
+    AddName(verb, &wait_.name)->required();
+    const auto set = [this](const std::vector<std::string>& names) {
+      for (const std::string& name : names) {
+        const auto state = ParseState(name);
+        if (!state) {
+          throw CLI::ValidationError("--for", fmt::format("no such state \"{}\"; there are {}",
+                                                          name, fmt::join(StateNames(), ", ")));
+        }
+        wait_.states.push_back(*state);
+      }
+    };
+    verb->add_option_function<std::vector<std::string>>("--for", set, "One of these states")
+        ->delimiter(',')
+        ->expected(1)
+        ->take_all()
+        ->required()
+        ->type_name("STATE[,STATE]");
+    AddTimeout(verb, &wait_.timeout, "60s");
+    OnVerb(verb, [this](Context& context) { return RunWait(context, wait_); });
+  }
+
+  void AddInfo() {
+    CLI::App* verb = app_.add_subcommand("info", "Show the daemon itself");
+    AddFormat(verb, &info_);
+    OnVerb(verb, [this](Context& context) { return RunInfo(context, info_); });
+  }
+
+  void AddConfig() {
+    CLI::App* verb =
+        app_.add_subcommand("config", "Look at the configuration files, without the daemon");
+    verb->require_subcommand(1);
+    CLI::App* check = verb->add_subcommand("check", "List every error with its place");
+    CLI::App* show = verb->add_subcommand("show", "Print every setting, defaults included");
+    for (CLI::App* each : {check, show}) {
+      each->add_option("--config", config_.file, "plugind.toml; else the default")
+          ->type_name("FILE");
+      AddFormat(each, &config_.format);
+    }
+    AddName(show, &config_.plugin);
+    show->add_flag("--origin", config_.origin, "Say where each setting comes from");
+    check->final_callback([this] { run_ = [this] { return RunConfigCheck(out_, config_); }; });
+    show->final_callback([this] { run_ = [this] { return RunConfigShow(out_, config_); }; });
+  }
+
+  void AddVersion() {
+    CLI::App* verb = app_.add_subcommand("version", "Show the version of pluginctl");
+    AddFormat(verb, &version_);
+    verb->final_callback([this] {
+      run_ = [this] {
+        out_.Write(version_ == Format::kJson ? "{\"version\":\"" PLUGIND_VERSION "\"}\n"
+                                             : "pluginctl " PLUGIND_VERSION "\n");
+        return ExitCode::kDone;
+      };
+    });
+  }
+
+  void AddComplete() {
+    // An empty group hides it from the help.
+    CLI::App* verb = app_.add_subcommand("__complete", "For shell completion")->group("");
+    verb->require_subcommand(1);
+    OnVerb(verb->add_subcommand("plugins"),
+           [](Context& context) { return RunCompletePlugins(context); });
+  }
+
+  CLI::App app_;
+  std::function<ExitCode()> run_;
+  Output out_;
+  const Terminal out_terminal_ = InspectTerminal(STDOUT_FILENO);
+  const Terminal err_terminal_ = InspectTerminal(STDERR_FILENO);
+  std::string socket_;
+  StatusOptions status_;
+  std::map<std::string, ChangeOptions> changes_;
+  ReloadOptions reload_;
+  LogsOptions logs_;
+  EventsOptions events_;
+  WaitOptions wait_;
+  ConfigOptions config_;
+  Format info_ = Format::kText;
+  Format version_ = Format::kText;
+};
+
+}  // namespace
+}  // namespace plugind::pluginctl
+
+int main(int argc, char** argv) {
+  using namespace plugind::pluginctl;
+  Prepare();
+  return static_cast<int>(CommandLine().Run(argc, argv));
+}

@@ -1,0 +1,99 @@
+// One function for each verb: what main.cc has parsed goes in, an exit code comes out. Data goes to
+// Context::out, prose to stderr.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/pluginctl/connection.h"
+#include "daemon/pluginctl/deadline.h"
+#include "daemon/pluginctl/exit_code.h"
+#include "daemon/pluginctl/output.h"
+#include "daemon/pluginctl/terminal.h"
+
+namespace plugind::pluginctl {
+
+enum class Format {
+  kText,
+  kJson,
+};
+
+struct Context {
+  Connection& connection;
+  Output& out;
+  const Terminal& out_terminal;
+  const Terminal& err_terminal;
+};
+
+struct StatusOptions {
+  std::string name;  // empty: all
+  Format format = Format::kText;
+  bool check = false;
+};
+ExitCode RunStatus(Context& context, const StatusOptions& options);
+
+enum class Change {
+  kStart,
+  kStop,
+  kRestart,
+  kEnable,
+  kDisable,
+};
+struct ChangeOptions {
+  Change change = Change::kStart;
+  std::vector<std::string> names;
+  bool wait = true;
+  Duration timeout{};  // 0: none
+};
+ExitCode RunChange(Context& context, const ChangeOptions& options);
+
+struct ReloadOptions {
+  std::vector<std::string> names;  // empty: the whole configuration
+  bool wait = true;
+  Duration timeout{};
+};
+ExitCode RunReload(Context& context, const ReloadOptions& options);
+
+struct LogsOptions {
+  std::string name;
+  bool follow = false;
+  std::optional<uint32_t> tail;
+  uint64_t since = 0;  // 0: not given
+  Format format = Format::kText;
+};
+ExitCode RunLogs(Context& context, const LogsOptions& options);
+
+struct EventsOptions {
+  std::string plugin;  // empty: all
+  bool follow = false;
+  std::optional<uint32_t> tail;
+  uint64_t from = 0;  // 0: not given
+  Format format = Format::kText;
+};
+ExitCode RunEvents(Context& context, const EventsOptions& options);
+
+struct WaitOptions {
+  std::string name;
+  std::vector<v1::Plugin::State> states;
+  Duration timeout{};
+};
+ExitCode RunWait(Context& context, const WaitOptions& options);
+
+ExitCode RunInfo(Context& context, Format format);
+
+struct ConfigOptions {
+  std::string file;    // plugind.toml; empty: the default of this user
+  std::string plugin;  // show only this plugin; empty: everything
+  bool origin = false;
+  Format format = Format::kText;
+};
+// These read the files themselves and need no daemon.
+ExitCode RunConfigCheck(Output& out, const ConfigOptions& options);
+ExitCode RunConfigShow(Output& out, const ConfigOptions& options);
+
+// The names of all plugins, a line each, for shell completion: quickly, or not at all.
+ExitCode RunCompletePlugins(Context& context);
+
+}  // namespace plugind::pluginctl
