@@ -1,0 +1,81 @@
+#include "daemon/supervisor/health_monitor.h"
+
+#include <algorithm>
+
+#include "daemon/base/status.h"
+
+namespace plugind::supervisor {
+namespace {
+
+// While a plugin warms up: how soon to ask again.
+constexpr Duration kWarmUpInterval = std::chrono::milliseconds(100);
+
+}  // namespace
+
+HealthMonitor::HealthMonitor(EventLoop& loop, PluginClient& client, Report report)
+    : loop_(loop), client_(client), report_(std::move(report)), next_(loop.timers()) {}
+
+void HealthMonitor::Start(const config::Health& config, bool warm_up) {
+  config_ = config;
+  warm_up_ = warm_up;
+  Check();
+}
+
+void HealthMonitor::Check() {
+  next_.Clear();
+  if (checking_) return;
+  checking_ = true;
+  client_.CheckHealth(config_.timeout, [this](const auto& serving) {
+    checking_ = false;
+    OnChecked(serving);
+  });
+}
+
+void HealthMonitor::CheckAfter(Duration delay) {
+  next_.Set(loop_.clock().Now() + delay, [this] { Check(); });
+}
+
+void HealthMonitor::OnChecked(const absl::StatusOr<bool>& serving) {
+  const Duration soon = std::min(kWarmUpInterval, config_.interval);
+  if (serving.ok()) {
+    failures_ = 0;
+    answered_ = true;
+    if (*serving) warm_up_ = false;
+    CheckAfter(warm_up_ ? soon : config_.interval);
+    if (watch_allowed_ && !watching_) {
+      watching_ = true;
+      client_.WatchHealth([this](const auto& update) { OnWatched(update); });
+    }
+    report_(*serving ? HealthVerdict::kServing : HealthVerdict::kNotServing, "");
+    return;
+  }
+  if (absl::IsUnimplemented(serving.status()) && !answered_) {
+    report_(HealthVerdict::kUnsupported, "it does not serve grpc.health.v1.Health");
+    return;
+  }
+  if (watching_ && absl::IsDeadlineExceeded(serving.status())) {
+    watching_ = watch_allowed_ = false;
+    client_.StopWatching();
+  }
+  ++failures_;
+  CheckAfter(warm_up_ ? soon : config_.interval);
+  if (failures_ < config_.failures) return;
+  report_(HealthVerdict::kUnhealthy, fmt::format("{} health checks in a row failed, the last: {}", failures_,
+                                                 Message(serving.status())));
+}
+
+void HealthMonitor::OnWatched(const absl::StatusOr<bool>& serving) {
+  if (serving.ok()) {
+    if (*serving) warm_up_ = false;
+    report_(*serving ? HealthVerdict::kServing : HealthVerdict::kNotServing, "");
+    return;
+  }
+  watching_ = false;
+  if (absl::IsUnimplemented(serving.status())) {
+    watch_allowed_ = false;
+    return;
+  }
+  Check();  // the stream broke: whether the plugin did too is for Check to say
+}
+
+}  // namespace plugind::supervisor

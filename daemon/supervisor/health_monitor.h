@@ -1,0 +1,55 @@
+// Keeps asking a plugin how it is, and says when the answer changes or stops coming.
+//
+// Check is asked at once, then every `interval`; Watch, where the plugin has it, tells of changes in between. If Check stops
+// answering while a Watch is open, the Watch is given up for this process: a server with one worker thread would serve
+// nothing else. Owned by Plugin, one for each connected process; on the supervisor's loop.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "daemon/base/event_loop.h"
+#include "daemon/config/plugin_config.h"
+#include "daemon/supervisor/plugin_client.h"
+
+namespace plugind::supervisor {
+
+enum class HealthVerdict : uint8_t {
+  kServing,
+  kNotServing,
+  kUnhealthy,    // `failures` checks in a row had no answer
+  kUnsupported,  // no grpc.health.v1 at all
+};
+
+class HealthMonitor {
+ public:
+  // `report` may be called repeatedly with the same verdict, and may destroy this object.
+  using Report = std::function<void(HealthVerdict, const std::string& detail)>;
+
+  // `client` and `config` outlive this object.
+  HealthMonitor(EventLoop& loop, PluginClient& client, Report report);
+
+  // `warm_up`: not yet SERVING; asks more often until it is.
+  void Start(const config::Health& config, bool warm_up);
+  void SetConfig(const config::Health& config) { config_ = config; }
+
+ private:
+  void Check();
+  void OnChecked(const absl::StatusOr<bool>& serving);
+  void OnWatched(const absl::StatusOr<bool>& serving);
+  void CheckAfter(Duration delay);
+
+  EventLoop& loop_;
+  PluginClient& client_;
+  Report report_;
+  config::Health config_;
+  Deadline next_;
+  uint32_t failures_ = 0;
+  bool warm_up_ = false;
+  bool checking_ = false;
+  bool answered_ = false;       // a Check was answered once
+  bool watching_ = false;
+  bool watch_allowed_ = true;
+};
+
+}  // namespace plugind::supervisor

@@ -1,0 +1,143 @@
+// One plugin, live: its state, its process, and what comes next. All decisions about it are made here; the table of
+// transitions is in state.h, when it restarts in restart_policy.h.
+//
+// Life of an instance: Admit → launch → keeper: OnSpawned → output: handshake line → client: connect → health: SERVING →
+// READY … → keeper: OnExited → OnGone → what the policy says. Whatever changes is saved with the keeper before it takes
+// effect outside, so a plugind that dies anywhere in between is replaced by one that goes on: see Adopt.
+//
+// Owned by Supervisor; on its loop only. The configuration is const and replaced as a whole.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/base/custody.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/config/plugin_config.h"
+#include "daemon/observe/event_log.h"
+#include "daemon/observe/plugin_log.h"
+#include "daemon/supervisor/handshake.h"
+#include "daemon/supervisor/health_monitor.h"
+#include "daemon/supervisor/launch.h"
+#include "daemon/supervisor/plugin_client.h"
+#include "daemon/supervisor/record.h"
+#include "daemon/supervisor/status.h"
+#include "daemon/supervisor/stop_ladder.h"
+
+namespace plugind::supervisor {
+
+// What all plugins share. Everything outlives them.
+struct Surroundings {
+  EventLoop& loop;
+  Keeper& keeper;
+  PluginClientFactory& clients;
+  observe::EventLog& events;
+  const Directories& directories;
+  std::function<double()> random;          // in [0, 1), for jitter
+  std::function<void()> changed;           // some plugin's state changed
+};
+
+class Plugin {
+ public:
+  using ConfigPtr = std::shared_ptr<const config::PluginConfig>;  // shared: a reload swaps it under running callbacks
+
+  Plugin(const Surroundings& around, ConfigPtr config, std::unique_ptr<observe::PluginLog> log);
+  Plugin(const Plugin&) = delete;
+  Plugin& operator=(const Plugin&) = delete;
+  ~Plugin();
+
+  const std::string& name() const { return config_->name; }
+  const config::PluginConfig& config() const { return *config_; }
+  State state() const { return record_.state; }
+  const std::string& instance() const { return record_.instance; }
+  bool wanted() const { return record_.wanted; }
+  // WAITING for an automatic restart, which the budget may delay.
+  bool automatic() const { return record_.automatic; }
+  observe::PluginLog& log() { return *log_; }
+  PluginStatus Status() const;
+
+  // Sets what is wanted. Becoming unwanted stops it; becoming wanted starts it, unless it is on its way out, when it
+  // starts as soon as it is gone.
+  void Want(bool wanted, const std::string& why);
+  // An operator's start: clears backoff, quarantine and failure first.
+  void StartAfresh(const std::string& why);
+  // Stops the process, if there is one, and starts it again.
+  void Replace(const std::string& why);
+  // A new configuration for the same process, or for the next one.
+  void TakeConfig(ConfigPtr config);
+  // SIGKILL now, whatever the ladder says.
+  void KillNow();
+
+  // WAITING only: dependencies are READY and the budget has room.
+  void Admit();
+  // WAITING only: why it still waits. STOPPED only: why it stays so.
+  void ExplainWait(const std::string& why);
+  void ExplainStop(const std::string& why);
+  WallTime waiting_since() const { return record_.state_since; }
+
+  // From the keeper, about this plugin's present instance.
+  void OnSpawned(int pid, UniqueFd stdout_pipe, UniqueFd stderr_pipe);
+  void OnSpawnFailed(SpawnStep step, int error);
+  void OnExited(const ExitStatus& status, Instant at);
+  void OnGone();
+  void OnStuck(const std::vector<int>& remaining);
+
+  // Goes on where a previous plugind stopped. `process`: the one that the keeper has for record.instance, or null. Once,
+  // before anything else.
+  void Adopt(Record record, InheritedProcess* process);
+
+ private:
+  void Handle(Input input, const std::string& reason);
+  void Enter(State next, Input input, const std::string& reason);
+  void Announce(State from, std::string_view type);
+  void Save();
+  void Explain(State expected, const std::string& why);
+
+  void LaunchProcess();
+  void AttachOutput(UniqueFd stdout_pipe, UniqueFd stderr_pipe);
+  void PumpOutput(observe::Source stream);
+  void DrainOutput();
+  void CloseOutput();
+  bool TakeLine(std::string_view line, bool truncated);
+  void ArmStartDeadline();
+  void SetPhase(Phase phase);
+  void ConnectClient();
+  // Connected: its output over gRPC, if any, and its health from now on.
+  void Serve();
+  void OnHealth(HealthVerdict verdict, const std::string& detail);
+  // STARTING failed while the process lives; once it is gone the policy decides, or nothing if `permanent`.
+  void FailStart(const std::string& why, bool permanent);
+  void FailService(const std::string& why);
+  // Marks the end that is now being brought about as asked for, unless it has another cause already.
+  void MarkAsked();
+
+  void BeginStop(StopRung rung, const Instant* deadline);
+  bool HasEnded() const;
+  void ReleaseProcess();
+  void AdoptNothing();
+  // No process is left: the next state, by what was wanted, why it ended, and the policy.
+  void Conclude(const std::string& how);
+  void ConcludeFailure(const std::string& how);
+  void ArmRetry();
+
+  const Surroundings& around_;
+  ConfigPtr config_;
+  std::unique_ptr<observe::PluginLog> log_;
+  Record record_;        // exactly what a successor would be told
+  bool stuck_ = false;
+  Deadline start_deadline_;
+  Deadline retry_;
+  Deadline unready_;
+
+  // Of the present process; order matters: the monitor and the ladder use the client.
+  std::optional<PreambleLimit> preamble_;
+  std::unique_ptr<PluginClient> client_;
+  std::unique_ptr<HealthMonitor> health_;
+  std::unique_ptr<StopLadder> ladder_;
+};
+
+}  // namespace plugind::supervisor

@@ -1,0 +1,52 @@
+// The seam to a running plugin: what the supervisor asks of it over gRPC. daemon/rpc implements it; tests do it by hand.
+// Everything is asynchronous; callbacks run on the supervisor's loop, each at most once unless said otherwise, and none
+// after the client is destroyed. Destroying it cancels what is under way.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/supervisor/handshake.h"
+
+namespace plugind::supervisor {
+
+// Where a plugin process listens and whose process it is.
+struct Endpoint {
+  std::string plugin;
+  std::string instance;
+  int pid = 0;            // the main process; the listener must belong to it or its descendants
+  std::string directory;  // where a Unix address must lie
+  Handshake handshake;
+};
+
+class PluginClient {
+ public:
+  virtual ~PluginClient() = default;
+
+  // Dials until it succeeds or `deadline`; a plugin may print its handshake before it listens. FAILED_PRECONDITION: what is
+  // at the address is not this plugin's socket, and trying again is of no use.
+  virtual void Connect(Instant deadline, std::function<void(absl::Status)> done) = 0;
+  // Whether it says SERVING. UNIMPLEMENTED: it has no grpc.health.v1 at all.
+  virtual void CheckHealth(Duration timeout, std::function<void(absl::StatusOr<bool>)> done) = 0;
+  // Calls `update` with every change, the present state first; a status is the last call. UNIMPLEMENTED is normal.
+  virtual void WatchHealth(std::function<void(absl::StatusOr<bool>)> update) = 0;
+  virtual void StopWatching() = 0;
+  // What a go-plugin plugin prints, in chunks that are not aligned to lines. Ends silently: most plugins have none.
+  virtual void StreamOutput(std::function<void(bool is_stderr, std::string_view bytes)> chunk) = 0;
+  // Asks it to end. UNIMPLEMENTED: it does not know how; anything else says nothing, watch the process.
+  virtual void Shutdown(Duration timeout, std::function<void(absl::Status)> done) = 0;
+};
+
+class PluginClientFactory {
+ public:
+  virtual ~PluginClientFactory() = default;
+  virtual std::unique_ptr<PluginClient> Make(const Endpoint& endpoint) = 0;
+};
+
+}  // namespace plugind::supervisor
