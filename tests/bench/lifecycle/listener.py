@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""supervisord's event listener: tells the harness at which moment it is told of an exit."""
+"""supervisord's event listener: passes on to the harness that it has been told of an exit."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ def main() -> None:
         at = time.monotonic_ns()
         size = int(dict(field.split(":") for field in header.decode().split())["len"])
         body = dict(field.split(":") for field in events.read(size).decode().split())
-        harness.send(f"{system} seen {body['processname']} {body['pid']} {at}".encode())
+        harness.send(f"{system} told {body['processname']} {body['pid']} {at}".encode())
         print("RESULT 2\nOKREADY", flush=True)
 
 

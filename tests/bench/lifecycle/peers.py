@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import threading
+import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,16 +95,34 @@ stdout_logfile = NONE
 stderr_logfile = NONE
 """
         )
-        self.launch(["supervisord", "-c", str(config)])
+        self.launch(["supervisord", "-c", str(config)], stdout=subprocess.PIPE)
+        self._log = threading.Thread(target=self._read_log, name=f"log of {self.key}")
+        self._log.start()
         self.wait_until_all_run()
         transport = _UnixTransport(f"{self.directory}/rpc")
         self._rpc = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport)
+
+    def _read_log(self) -> None:
+        """It logs an exit as soon as it knows it; its listeners hear of it a round later."""
+        assert self._process is not None and self._process.stdout is not None
+        for line in self._process.stdout:
+            at = time.monotonic_ns()
+            if match := re.search(rb" exited: (\w+) ", line):
+                self.board.post(self.key, match[1].decode(), Report("seen", 0, at, at))
 
     def processes(self) -> dict[str, list[int]]:
         return {"supervisord": [self.pid]}
 
     def seen(self, plugin: str, pid: int) -> Report | None:
-        return self.board.wait(self.key, plugin, lambda r: r.kind == "seen" and r.pid == pid)
+        return self.board.wait(self.key, plugin, lambda r: r.kind == "seen")
+
+    def told(self, plugin: str, pid: int) -> Report | None:
+        return self.board.wait(self.key, plugin, lambda r: r.kind == "told" and r.pid == pid)
+
+    def stop(self) -> None:
+        super().stop()
+        if self._process is not None:
+            self._log.join()
 
     def calls(self) -> dict[str, Callable[[], object]]:
         rpc = self._rpc.supervisor
@@ -112,7 +133,7 @@ stderr_logfile = NONE
 
 
 class _ServiceDirectories(System):
-    """runit and s6: a directory for each service, whose `run` is the fixture itself, not a script."""
+    """runit and s6: a directory for each service; `run` is the fixture itself, not a script."""
 
     def make_services(self) -> Path:
         services = self.directory / "services"

@@ -62,8 +62,12 @@ class System:
         yield
 
     def seen(self, plugin: str, pid: int) -> Report | None:
-        """The supervisor knows that the plugin's process `pid` is dead."""
+        """The supervisor knows that the plugin's process `pid` is dead; `at` says when."""
         raise NotImplementedError
+
+    def told(self, plugin: str, pid: int) -> Report | None:
+        """A subscriber knows it too; `received` says when. For most it is the same event."""
+        return self.seen(plugin, pid)
 
     def spawn_and_ready(self, plugin: str, handshake: Report) -> tuple[int, int] | None:
         """When it began to start the process that printed `handshake`, and when it was ready."""
@@ -89,7 +93,9 @@ class System:
         command: list[str],
         env: dict[str, str] | None = None,
         stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
     ) -> None:
+        """Its output goes to the file `log`, unless `stdout` says otherwise."""
         self.directory.mkdir(exist_ok=True)
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "LANG": "C.UTF-8"}
         with (self.directory / "log").open("wb") as log:
@@ -97,7 +103,7 @@ class System:
                 command,
                 env=environment | self.context.environment(self.key) | (env or {}),
                 stdin=stdin,
-                stdout=log,
+                stdout=log if stdout is None else stdout,
                 stderr=log,
                 cwd=self.directory,
                 start_new_session=True,
@@ -135,7 +141,8 @@ def kill_once(system: System, plugin: str, at_age: float) -> dict[str, float]:
         seen = system.seen(plugin, before.pid)
         if seen is not None:
             shown["seen"] = (seen.at - killed) / MILLISECOND
-            shown["told"] = (seen.received - killed) / MILLISECOND
+        if "told" not in system.absent and (told := system.told(plugin, before.pid)) is not None:
+            shown["told"] = (told.received - killed) / MILLISECOND
         if main is None:
             return shown
         shown["replaced"] = (main.at - killed) / MILLISECOND
