@@ -118,6 +118,7 @@ def answered_again(daemon: Daemon, old: int) -> float:
             assert error.code() == grpc.StatusCode.UNAVAILABLE, error
 
 
+@pytest.mark.campaign
 def test_kill_9_of_plugind_at_random_instants(daemon: Daemon) -> None:
     randomness = random.Random(seed := int(os.environ.get("PLUGIND_SEED", str(time.time_ns() % 1_000_000))))
     print(f"PLUGIND_SEED={seed}")

@@ -251,6 +251,7 @@ def test_20_21_nothing_that_has_fled_survives_a_stop(mode: str, daemon: Daemon) 
     stage.end()
 
 
+@pytest.mark.campaign
 def test_25_every_byte_of_a_flood_is_kept_or_counted_as_dropped(daemon: Daemon) -> None:
     mib = 32
     stage = Stage(daemon, fault("floods-stderr", f"mib={mib}", "width=100"), start_timeout="60s")

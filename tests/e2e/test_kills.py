@@ -10,6 +10,7 @@ import time
 from collections import Counter
 
 import grpc
+import pytest
 
 from baseline import Baseline
 from daemon import CHANNEL_OPTIONS, Daemon, State, fault
@@ -59,6 +60,7 @@ class Caller(threading.Thread):
         self.join()
 
 
+@pytest.mark.campaign
 def test_sigkill_of_plugins_under_calls(daemon: Daemon) -> None:
     daemon.configure(daemon={"restarts_per_second": 0})
     names = [f"victim{i}" for i in range(VICTIMS)]

@@ -280,8 +280,7 @@ def test_a_watcher_resumes_from_a_number(daemon: Daemon) -> None:
     assert all(event.type and event.time.seconds and event.plugin == "one" for event in every)
     assert [State.Name(event.to) for event in every][:3] == ["WAITING", "STARTING", "READY"]
     # Each event begins where the one before it ended.
-    assert all(a.to == b.from_ if hasattr(b, "from_") else a.to == getattr(b, "from") for a, b in zip(every, every[1:])
-               if a.to != b.to)
+    assert all(getattr(later, "from") == earlier.to for earlier, later in zip(every, every[1:]))
     assert daemon.events(from_sequence=3) == every[2:]
     assert len(daemon.ctl("events").stdout.splitlines()) >= len(every)
 
