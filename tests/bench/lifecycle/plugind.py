@@ -130,7 +130,7 @@ class Plugind(System):
         return self.board.wait(self.key, plugin, lambda r: r.kind == "exited")
 
     def spawn_and_ready(self, plugin: str, handshake: Report) -> tuple[int, int] | None:
-        spawn = self.board.wait(self.key, plugin, lambda r: r.kind == "started")
+        spawn = self.board.wait(self.key, plugin, lambda r: r.kind == "starting")
         ready = self.board.wait(self.key, plugin, lambda r: r.kind == "ready")
         return (spawn.at, ready.at) if spawn and ready else None
 
