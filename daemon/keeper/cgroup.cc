@@ -1,0 +1,152 @@
+#include "daemon/keeper/cgroup.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <utility>
+
+#include "daemon/keeper/proc.h"
+
+namespace plugind::keeper {
+namespace {
+
+constexpr char kPrefix[] = "plugind-";
+constexpr int kStaleKillMs = 1000;
+
+UniqueFd OpenDirectory(const std::string& path) {
+  return UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+bool Write(const std::string& path, std::string_view text) {
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  return file.valid() && ::write(file.get(), text.data(), text.size()) >= 0;
+}
+
+// Innermost first: a plugin may have made cgroups of its own below.
+void RemoveDirectories(const std::string& path) {
+  for (const std::string& name : ListDirectories(path)) RemoveDirectories(path + "/" + name);
+  ::rmdir(path.c_str());
+}
+
+// Where this process's own cgroup v2 directory is; empty when none is mounted. In a hybrid set-up
+// v2 is mounted beside v1 (/sys/fs/cgroup/unified), so the mount is looked up and not assumed.
+std::string OwnDirectory() {
+  std::string own;
+  ForEachLine(ReadWhole("/proc/self/cgroup"), [&](std::string_view line) {
+    if (line.starts_with("0::/")) own = line.substr(3);
+  });
+  if (own.empty()) return "";
+  std::string directory;
+  ForEachLine(ReadWhole("/proc/self/mountinfo"), [&](std::string_view line) {
+    const size_t dash = line.find(" - cgroup2 ");
+    if (dash == line.npos || !directory.empty()) return;
+    std::vector<std::string_view> words;  // id, parent, device, root, mount point, …
+    for (size_t at = 0; at < dash;) {
+      const size_t end = std::min(line.find(' ', at), dash);
+      words.push_back(line.substr(at, end - at));
+      at = end + 1;
+    }
+    // A mount point with a space is written as \040; nobody mounts it so.
+    if (words.size() < 5 || words[4].find('\\') != std::string_view::npos) return;
+    std::string_view rest = own;
+    if (words[3] != "/") {
+      if (!rest.starts_with(words[3])) return;  // this mount shows another part of the tree
+      rest.remove_prefix(words[3].size());
+    }
+    directory = std::string(words[4]).append(rest);
+  });
+  while (directory.size() > 1 && directory.ends_with('/')) directory.pop_back();
+  return directory;
+}
+
+void RemoveStale(const std::string& own) {
+  for (const std::string& name : ListDirectories(own)) {
+    if (!name.starts_with(kPrefix)) continue;
+    const std::string path = own + "/" + name;
+    const UniqueFd directory = OpenDirectory(path);
+    if (!directory.valid() || ::flock(directory.get(), LOCK_EX | LOCK_NB) < 0) continue;
+    Write(path + "/cgroup.kill", "1");
+    const UniqueFd events(::open((path + "/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC));
+    if (events.valid() && Cgroup::IsPopulated(events)) {
+      pollfd changed{events.get(), POLLPRI, 0};
+      ::poll(&changed, 1, kStaleKillMs);
+    }
+    RemoveDirectories(path);
+  }
+}
+
+}  // namespace
+
+Cgroup::Cgroup(std::string path, UniqueFd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+
+std::unique_ptr<Cgroup> Cgroup::Create() {
+  const std::string own = OwnDirectory();
+  // Moving a process needs write access to this one file above both places.
+  if (own.empty() || ::access((own + "/cgroup.procs").c_str(), W_OK) < 0) return nullptr;
+  RemoveStale(own);
+  std::string path = own + "/" + kPrefix + std::to_string(::getpid());
+  if (::mkdir(path.c_str(), 0755) < 0) return nullptr;
+  UniqueFd lock = OpenDirectory(path);
+  struct stat locked {};
+  struct stat named {};
+  // Between mkdir and flock, another keeper that starts may have taken it for stale and removed it.
+  if (!lock.valid() || ::flock(lock.get(), LOCK_EX | LOCK_NB) < 0 ||
+      ::fstat(lock.get(), &locked) < 0 || ::stat(path.c_str(), &named) < 0 ||
+      locked.st_ino != named.st_ino || ::access((path + "/cgroup.kill").c_str(), W_OK) < 0) {
+    ::rmdir(path.c_str());
+    return nullptr;
+  }
+  return std::unique_ptr<Cgroup>(new Cgroup(std::move(path), std::move(lock)));
+}
+
+Cgroup::~Cgroup() { RemoveDirectories(path_); }
+
+std::string Cgroup::TreePath(std::string_view id) const { return (path_ + "/").append(id); }
+
+UniqueFd Cgroup::MakeTree(std::string_view id) const {
+  const std::string path = TreePath(id);
+  if (::mkdir(path.c_str(), 0755) < 0) return UniqueFd();
+  return OpenDirectory(path);
+}
+
+void Cgroup::KillTree(std::string_view id) const { Write(TreePath(id) + "/cgroup.kill", "1"); }
+void Cgroup::KillAll() const { Write(path_ + "/cgroup.kill", "1"); }
+
+UniqueFd Cgroup::OpenEvents(std::string_view id) const {
+  return UniqueFd(::open((TreePath(id) + "/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+bool Cgroup::IsPopulated(const UniqueFd& events) {
+  char text[128];
+  const ssize_t size = ::pread(events.get(), text, sizeof text, 0);
+  return size > 0 && std::string_view(text, static_cast<size_t>(size)).find("populated 1") !=
+                         std::string_view::npos;
+}
+
+std::vector<int> Cgroup::Pids(std::string_view id) const {
+  std::vector<int> pids;
+  const std::string path = TreePath(id);
+  ForEachLine(ReadWhole((path + "/cgroup.procs").c_str()), [&](std::string_view line) {
+    int pid = 0;
+    std::from_chars(line.data(), line.data() + line.size(), pid);
+    if (pid > 0) pids.push_back(pid);
+  });
+  return pids;
+}
+
+bool Cgroup::HasOomKill(std::string_view id) const {
+  bool found = false;
+  ForEachLine(ReadWhole((TreePath(id) + "/memory.events").c_str()), [&](std::string_view line) {
+    if (line.starts_with("oom_kill ") && line != "oom_kill 0") found = true;
+  });
+  return found;
+}
+
+void Cgroup::RemoveTree(std::string_view id) const { RemoveDirectories(TreePath(id)); }
+
+}  // namespace plugind::keeper

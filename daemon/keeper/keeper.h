@@ -1,0 +1,78 @@
+// The keeper's program: one life of plugind after the other, the signals that go to it, and the end
+// of everything.
+//
+//   (start) ──► alive ──Ready──► serving ──► dead ──► settling ──delay──► alive …     or, at its
+//   end, ──► (end)
+//
+// settling: what the dead plugind had commanded is being done, so that its successor hears of it.
+// One thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/base/event_loop.h"
+#include "daemon/base/timer_queue.h"
+#include "daemon/keeper/brain.h"
+#include "daemon/keeper/cgroup.h"
+#include "daemon/keeper/process_table.h"
+#include "daemon/keeper/restart_delay.h"
+#include "daemon/keeper/session.h"
+
+namespace plugind::keeper {
+
+class KeeperProgram {
+ public:
+  // `command`: plugind's absolute path and arguments. The signals of kSignals must be blocked.
+  KeeperProgram(std::vector<std::string> command, const Clock& clock);
+  ~KeeperProgram();
+
+  // Until plugind has ended for good and nothing of any plugin is left. The exit code.
+  int Run();
+
+ private:
+  enum class Phase : uint8_t {
+    kDown,     // before the first start, and between two lives
+    kAlive,    // started, not serving yet
+    kServing,  // it said Ready
+    kEnded,
+  };
+
+  void Start();
+  void StartWhenSettled();
+  void OnReady();
+  void OnBrainDeath();
+  void OnSignals();
+  void StopRequested(int signal);
+  // The end: with this exit code, once all is killed.
+  void End(int code);
+  void KillEverything();
+
+  const std::vector<std::string> command_;
+  LaunchContext launch_;
+  EventLoop loop_;
+  UniqueFd signals_;
+  std::unique_ptr<Cgroup> cgroup_;
+  ProcessTable processes_;
+  Vault vault_;
+
+  Phase phase_ = Phase::kDown;
+  std::unique_ptr<Brain> brain_;
+  std::unique_ptr<Session> session_;
+  uint32_t generation_ = 0;
+  bool has_served_ = false;  // in any life
+  bool stopping_ = false;
+  Instant serving_since_;
+  RestartDelay delay_;
+  Instant start_at_;      // while down
+  Instant settle_until_;  // while down
+  Deadline start_;
+  Deadline stop_bound_;
+  int stop_signal_ = 0;  // to be forwarded when it serves
+  bool hangup_ = false;  // likewise
+  int exit_code_ = 0;
+};
+
+}  // namespace plugind::keeper
