@@ -239,7 +239,7 @@ class Exercise:
 
     def steps(self) -> list[Callable[[], None]]:
         return [self.restart, self.die, self.stop_and_start, self.disable_and_enable, self.be_killed_hard, self.fail,
-                self.loop, self.reload, self.sighup, self.crash]
+                self.loop, self.reload, self.sighup, self.crash, self.terminate]
 
     def insist(self, action: Callable[[], object]) -> None:
         deadline = time.monotonic() + 30 * SLOWNESS
@@ -310,6 +310,12 @@ class Exercise:
         old = self.daemon.kill_brain()
         answered_again(self.daemon, old)
 
+    def terminate(self) -> None:
+        """The end of everything: whoever takes over the stop brings it to its end."""
+        assert self.daemon.process
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.daemon.wait_ended(code=0)
+
     def edit(self) -> None:
         self.edits += 1
         self.daemon.plugin("subject", fault("good", f"edit={self.edits}"), backoff={"initial": "10ms"},
@@ -343,6 +349,9 @@ if FAILPOINTS:
         assert not armed.exists(), f"nothing that this test does reaches the failpoint {name}: give Exercise a step that does"
         daemon.brain_kills += 1
         print(f"{name}: reached by {step.__name__}")
+        if step == exercise.terminate:
+            watch.finish()
+            return
 
         steady = daemon.wait_ready("steady")["steady"]
         assert (steady.pid, steady.restarts) == (before["steady"].pid, 0)
