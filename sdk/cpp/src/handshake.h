@@ -9,14 +9,14 @@ namespace plugind::sdk {
 
 // The host's side of the handshake, as the environment has it; a variable that is not set is "".
 struct Offer {
-  std::string cookie;             // the value under the plugin's cookie key
-  std::string protocol_versions;  // PLUGIN_PROTOCOL_VERSIONS: "1" or "5,6", in any order
-  std::string socket_dir;         // PLUGIN_UNIX_SOCKET_DIR
-  std::string temp_dir;           // TMPDIR
-  std::string socket_group;       // PLUGIN_UNIX_SOCKET_GROUP: a name or a gid
-  std::string client_cert;        // PLUGIN_CLIENT_CERT: set when the host wants AutoMTLS
-  std::string multiplex;          // PLUGIN_MULTIPLEX_GRPC
-  std::string instance;           // PLUGIND_INSTANCE: set only by plugind
+  std::string cookie = {};             // the value under the plugin's cookie key
+  std::string protocol_versions = {};  // PLUGIN_PROTOCOL_VERSIONS: "1" or "5,6", in any order
+  std::string socket_dir = {};         // PLUGIN_UNIX_SOCKET_DIR
+  std::string temp_dir = {};           // TMPDIR
+  std::string socket_group = {};       // PLUGIN_UNIX_SOCKET_GROUP: a name or a gid
+  std::string client_cert = {};        // PLUGIN_CLIENT_CERT: set when the host wants AutoMTLS
+  std::string multiplex = {};          // PLUGIN_MULTIPLEX_GRPC
+  std::string instance = {};           // PLUGIND_INSTANCE: set only by plugind
 
   bool FromPlugind() const { return !instance.empty(); }
 };

@@ -158,13 +158,15 @@ void UnixListener::Stop() {
     eventfd_write(wake_.get(), 1);
     thread_.join();
   }
-  socket_.Reset();
-  if (path_.empty()) return;
+  // Before the socket is closed: it holds the inode, whose number no other file can have until
+  // then.
   struct stat file {};
-  if (stat(path_.c_str(), &file) == 0 && file.st_dev == device_ && file.st_ino == inode_) {
+  if (!path_.empty() && stat(path_.c_str(), &file) == 0 && file.st_dev == device_ &&
+      file.st_ino == inode_) {
     unlink(path_.c_str());
   }
   path_.clear();
+  socket_.Reset();
 }
 
 }  // namespace plugind::sdk

@@ -27,14 +27,11 @@ class ListServices final : public grpc::ServerBuilderPlugin {
   std::vector<std::string>& services_;
 };
 
-// Reflection for this server alone; gRPC's own InitProtoReflectionServerBuilderPlugin would add it
-// to every server of the process.
-class AddPlugins final : public grpc::ServerBuilderOption {
+class AddListServices final : public grpc::ServerBuilderOption {
  public:
-  explicit AddPlugins(std::vector<std::string>& services) : services_(services) {}
+  explicit AddListServices(std::vector<std::string>& services) : services_(services) {}
   void UpdateArguments(grpc::ChannelArguments* /*arguments*/) override {}
   void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
-    plugins->push_back(std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>());
     plugins->push_back(std::make_unique<ListServices>(services_));
   }
 
@@ -65,9 +62,12 @@ void Server::Accept(int fd) const {
 
 Server BuildServer(const std::vector<grpc::Service*>& services,
                    const std::function<void(grpc::ServerBuilder&)>& configure) {
+  // Once for the process, however often it is called; before the builder, which looks for it when
+  // it is made.
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   Server built;
   grpc::ServerBuilder builder;
-  builder.SetOption(std::make_unique<AddPlugins>(built.services));
+  builder.SetOption(std::make_unique<AddListServices>(built.services));
   for (grpc::Service* service : services) builder.RegisterService(service);
   built.acceptor = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
