@@ -37,7 +37,7 @@ class EventLoop {
   void Unwatch(int fd);
 
   // Runs `work` on the loop's thread, soon, in order of posting. Any thread.
-  void Post(std::function<void()> work) EXCLUDES(mutex_);
+  void Post(std::function<void()> work) PLUGIND_EXCLUDES(mutex_);
   // Ends Run() after the round that is under way. Any thread.
   void Stop();
 
@@ -51,7 +51,7 @@ class EventLoop {
     uint64_t generation;
   };
 
-  void RunPosted() EXCLUDES(mutex_);
+  void RunPosted() PLUGIND_EXCLUDES(mutex_);
   void Round(const Duration* longest);
 
   const Clock& clock_;
@@ -63,7 +63,7 @@ class EventLoop {
   bool stopping_ = false;
 
   Mutex mutex_;
-  std::vector<std::function<void()>> posted_ GUARDED_BY(mutex_);
+  std::vector<std::function<void()>> posted_ PLUGIND_GUARDED_BY(mutex_);
 };
 
 }  // namespace plugind

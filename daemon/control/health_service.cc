@@ -1,0 +1,49 @@
+#include "daemon/control/health_service.h"
+
+#include <memory>
+
+#include "plugind/control/v1/control.grpc.pb.h"
+
+namespace plugind::control {
+
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+
+HealthCheckResponse::ServingStatus HealthService::StatusOf(const std::string& service) const {
+  if (service.empty() || service == v1::PluginControl::service_full_name()) return HealthCheckResponse::SERVING;
+  const auto plugin = supervisor_.Get(service);
+  if (!plugin.ok()) return HealthCheckResponse::SERVICE_UNKNOWN;
+  return plugin->state == supervisor::State::kReady ? HealthCheckResponse::SERVING
+                                                    : HealthCheckResponse::NOT_SERVING;
+}
+
+grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* context,
+                                               const HealthCheckRequest* request,
+                                               HealthCheckResponse* response) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  loop_.Post([this, reactor, request, response] {
+    const auto status = StatusOf(request->service());
+    if (status == HealthCheckResponse::SERVICE_UNKNOWN) {
+      reactor->Finish({grpc::StatusCode::NOT_FOUND, "no plugin named \"" + request->service() + "\" is configured"});
+      return;
+    }
+    response->set_status(status);
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
+grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(grpc::CallbackServerContext*,
+                                                                    const HealthCheckRequest* request) {
+  auto last = std::make_shared<HealthCheckResponse::ServingStatus>(HealthCheckResponse::UNKNOWN);
+  return new LoopStream<HealthCheckResponse>(
+      loop_, followers_, [this, service = request->service(), last](HealthCheckResponse* response) {
+        const auto status = StatusOf(service);
+        if (status == *last) return Turn::Wait();
+        *last = status;
+        response->set_status(status);
+        return Turn::Write();
+      });
+}
+
+}  // namespace plugind::control
