@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 #include <variant>
 
 #include "daemon/config/document.h"
@@ -42,10 +43,7 @@ void ReadName(Section& top, const std::string& file, PluginFile* result) {
 
 void ReadCommand(Section& top, PluginConfig* config) {
   const auto* given = top.Find("command");
-  if (given == nullptr) {
-    top.Reject({}, "\"command\" is missing: the program and its arguments, such as [\"./kv\"]");
-    return;
-  }
+  if (given == nullptr) return;  // see RequireCommand
   const auto* array = given->value.As<Array>();
   if (array != nullptr && array->empty()) {
     top.Reject(given->value.at, "\"command\" must not be empty");
@@ -56,6 +54,12 @@ void ReadCommand(Section& top, PluginConfig* config) {
   if (program.empty()) top.Reject(given->value.at, "\"command\" must begin with a program's path");
   program = ResolvePath(program, config->file);
   top.Amend("command", ToToml(config->command));
+}
+
+// After the unknown keys are known: "comand" is one error, not two.
+void RequireCommand(Section top, const std::set<std::string>& guesses) {
+  if (top.Find("command") != nullptr || guesses.contains("command")) return;
+  top.Reject({}, "\"command\" is missing: the program and its arguments, such as [\"./kv\"]");
 }
 
 void ReadIdentity(Section& top, PluginConfig* config) {
@@ -221,7 +225,7 @@ PluginFile ReadPluginFile(std::string_view text, const std::string& file) {
   } else {
     Reader reader(std::get<Table>(document), findings, result.settings);
     ReadAll(reader, file, &result);
-    reader.RejectUnknown();
+    RequireCommand(reader.Top(), reader.RejectUnknown());
   }
   for (auto& setting : result.settings) setting.plugin = result.config.name;
   result.problems = findings.TakeProblems();

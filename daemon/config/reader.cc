@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "daemon/config/suggest.h"
 
@@ -79,7 +78,7 @@ Section Reader::In(std::string_view table) {
   return {*this, std::string(table), at, section->second};
 }
 
-std::string Reader::Guess(const Seen& seen, const std::string& key) const {
+std::string Reader::Home(const std::string& key) const {
   std::string homes;
   for (const auto& [name, other] : sections_) {
     if (std::find(other.known.begin(), other.known.end(), key) == other.known.end()) continue;
@@ -87,19 +86,25 @@ std::string Reader::Guess(const Seen& seen, const std::string& key) const {
     homes += name.empty() ? "at the top of the file, before the first table"
                           : fmt::format("in [{}]", name);
   }
-  if (!homes.empty()) return "; it belongs " + homes;
-  return DidYouMean(key, seen.known);
+  return homes.empty() ? "" : "; it belongs " + homes;
 }
 
-void Reader::RejectUnknown() {
+std::set<std::string> Reader::RejectUnknown() {
+  std::set<std::string> guesses;
   for (const auto& [name, seen] : sections_) {
     for (const auto& entry : *seen.table) {
       if (std::find(seen.known.begin(), seen.known.end(), entry.key) != seen.known.end()) continue;
+      std::string hint;
       // A file may hold a hundred thousand: none is guessed at that will only be counted.
-      const auto guess = findings_.full() ? "" : Guess(seen, entry.key);
-      findings_.Add(entry.at, fmt::format("unknown key {}{}", Shown(entry.key), guess));
+      if (!findings_.full()) {
+        hint = Home(entry.key);
+        guesses.insert(hint.empty() ? Nearest(entry.key, seen.known) : entry.key);
+        if (hint.empty()) hint = DidYouMean(entry.key, seen.known);
+      }
+      findings_.Add(entry.at, fmt::format("unknown key {}{}", Shown(entry.key), hint));
     }
   }
+  return guesses;
 }
 
 std::string Section::Path(std::string_view key) const {
@@ -226,6 +231,8 @@ void Section::ReadSize(std::string_view key, uint64_t* out, Range<uint64_t> rang
     const auto* number = entry->value.As<int64_t>();
     if (text != nullptr && unlimited && *text == "unlimited") {
       *out = kUnlimited;
+    } else if (number != nullptr && *number < 0) {
+      Reject(entry->value.at, fmt::format("\"{}\" must not be negative", key));
     } else if (text != nullptr || number != nullptr) {
       const auto [size, error] = ParseSize(text != nullptr ? *text : fmt::format("{}B", *number));
       if (!error.empty()) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,8 +57,8 @@ class Reader {
   // A table by its key; an empty one when it is absent. Each may be asked for once.
   Section In(std::string_view table);
   // Reports every key that was not read, with a guess at what was meant. Call it after all has been
-  // read.
-  void RejectUnknown();
+  // read. Returns the keys that it guessed at: whoever misses one of them need not say so again.
+  std::set<std::string> RejectUnknown();
 
  private:
   friend class Section;
@@ -66,7 +67,8 @@ class Reader {
     std::vector<std::string> known;
   };
 
-  std::string Guess(const Seen& seen, const std::string& key) const;
+  // `; it belongs in [TABLE]`, or empty.
+  std::string Home(const std::string& key) const;
   void RejectNul(const Table& table);
   void RejectNul(const Value& value);
 
@@ -122,6 +124,8 @@ class Section {
   // Corrects what Note wrote last about `key`, if it did.
   void Amend(std::string_view key, std::string toml);
 
+  // `"KEY" must be EXPECTED, not an integer`.
+  void RejectType(std::string_view key, const Value& value, std::string_view expected);
   // The table's own place; of line 0 when it is absent.
   Position at() const { return at_; }
 
@@ -129,9 +133,6 @@ class Section {
   friend class Reader;
   Section(Reader& reader, std::string name, Position at, Reader::Seen& seen)
       : reader_(reader), name_(std::move(name)), at_(at), seen_(seen) {}
-
-  // `"KEY" must be EXPECTED, not an integer`.
-  void RejectType(std::string_view key, const Value& value, std::string_view expected);
 
   void ReadWord(std::string_view key, const std::vector<std::string>& words, std::string* out);
   // Whether `value` is an integer in the range; a problem when not.
