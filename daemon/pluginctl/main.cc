@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <clocale>
 #include <csignal>
 #include <cstdio>
@@ -38,8 +39,10 @@ extern "C" void Interrupted(int) {
 // A closed descriptor 0, 1 or 2 would be taken by the next file or socket that is opened, and text
 // written into it.
 void FillStandardStreams() {
-  for (int fd = open("/dev/null", O_RDWR); fd >= 0 && fd <= STDERR_FILENO;)
-    fd = open("/dev/null", O_RDWR);
+  int fd = 0;
+  while ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd <= STDERR_FILENO) {
+  }
+  if (fd >= 0) close(fd);
 }
 
 void Prepare() {
@@ -61,6 +64,8 @@ class CommandLine {
   CommandLine() : app_("Controls plugind, the plugin supervisor.", "pluginctl") {
     app_.require_subcommand(1);
     app_.fallthrough();
+    app_.get_formatter()->label("SUBCOMMAND", "VERB");
+    app_.get_formatter()->label("Subcommands", "Verbs");
     app_.footer(kFooter);
     app_.set_version_flag("--version", "pluginctl " PLUGIND_VERSION);
     app_.add_option("--socket", socket_, "plugind's socket; else PLUGIND_SOCKET, else the default")
@@ -127,26 +132,23 @@ class CommandLine {
     });
   }
 
-  static std::string CheckName(const std::string& name) {
-    const std::string wrong = config::CheckName(name);
-    return wrong.empty() ? "" : fmt::format("\"{}\" is not a plugin's name: {}", name, wrong);
-  }
-
   static CLI::Option* AddName(CLI::App* verb, std::string* name) {
-    return verb->add_option("NAME", *name, "A plugin")->check(CheckName, "")->type_name("");
+    return verb->add_option("NAME", *name, "A plugin")->check(config::CheckName, "")->type_name("");
   }
 
   static void AddNames(CLI::App* verb, std::vector<std::string>* names, bool required) {
-    verb->add_option("NAME", *names, "Plugins")
-        ->check(CheckName, "")
+    const auto set = [names](const std::vector<std::string>& given) {
+      for (const std::string& name : given) {
+        if (std::ranges::find(*names, name) != names->end()) {
+          throw CLI::ValidationError("NAME", fmt::format("\"{}\" is given twice", name));
+        }
+        names->push_back(name);
+      }
+    };
+    verb->add_option_function<std::vector<std::string>>("NAME", set, "Plugins")
+        ->check(config::CheckName, "")
         ->type_name("")
         ->required(required);
-    verb->callback([names] {
-      for (auto each = names->begin(); each != names->end(); ++each) {
-        if (std::find(names->begin(), each, *each) != each)
-          throw CLI::ValidationError("NAME", *each + " is given twice");
-      }
-    });
   }
 
   static void AddFormat(CLI::App* verb, Format* format) {
@@ -224,7 +226,7 @@ class CommandLine {
         ->check(CLI::PositiveNumber)
         ->type_name("N");
     verb->add_option("--plugin", events_.plugin, "Only this plugin's")
-        ->check(CheckName, "")
+        ->check(config::CheckName, "")
         ->type_name("NAME");
     AddFormat(verb, &events_.format);
     OnVerb(verb, [this](Context& context) { return RunEvents(context, events_); });

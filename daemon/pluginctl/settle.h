@@ -14,7 +14,7 @@ namespace plugind::pluginctl {
 
 struct Awaited {
   Target target;
-  v1::Plugin seen = {};             // the latest snapshot
+  v1::Plugin seen = {};        // the latest snapshot
   uint64_t from_sequence = 0;  // its events begin here
 };
 

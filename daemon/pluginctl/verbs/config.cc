@@ -57,8 +57,9 @@ ExitCode RunConfigCheck(Output& out, const ConfigOptions& options) {
   for (const config::Problem& problem : loaded.problems) out.Write(problem.ToString() + '\n');
   out.Flush();
   if (!loaded.ok()) return ExitCode::kFailed;
-  fmt::print(stderr, "{}: no problems, {} plugins\n", FileOf(options),
-             loaded.config.plugins.size());
+  const std::string file = FileOf(options);
+  fmt::print(stderr, "{}{}: no problems, {} plugins\n", file,
+             access(file.c_str(), F_OK) == 0 ? "" : " (absent)", loaded.config.plugins.size());
   return ExitCode::kDone;
 }
 
