@@ -86,6 +86,7 @@ Plugin& Supervisor::Create(const config::PluginConfig& config, UniqueFd log_memo
     }
     parts_.keeper.KeepFd(LogFdName(config.name), (*log)->memory());
   }
+  (*log)->OnAppended(parts_.output);
   auto& slot = plugins_[config.name];
   slot = std::make_unique<Plugin>(around_, std::make_shared<const config::PluginConfig>(config),
                                   *std::move(log));
@@ -158,6 +159,10 @@ std::vector<PluginStatus> Supervisor::List() const {
   all.reserve(plugins_.size());
   for (const auto& [name, plugin] : plugins_) all.push_back(StatusOf(*plugin));
   return all;
+}
+
+void Supervisor::CountStates(const std::function<void(State)>& each) const {
+  for (const auto& [name, plugin] : plugins_) each(plugin->state());
 }
 
 absl::StatusOr<PluginStatus> Supervisor::Get(const std::string& name) const {

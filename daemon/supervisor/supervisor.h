@@ -39,6 +39,7 @@ class Supervisor final : public KeeperObserver {
     OperatorState& decisions;
     Directories directories;         // exist
     std::function<double()> random;  // in [0, 1)
+    std::function<void()> output;    // some plugin's log has new entries
     // Something went wrong that concerns no one plugin's state, for the daemon's log.
     std::function<void(const std::string&)> report;
   };
@@ -52,6 +53,7 @@ class Supervisor final : public KeeperObserver {
   const config::Config& config() const { return config_; }
 
   std::vector<PluginStatus> List() const;  // in order of name
+  void CountStates(const std::function<void(State)>& each) const;
   // NOT_FOUND unless it is configured.
   absl::StatusOr<PluginStatus> Get(const std::string& name) const;
   // Null when there is none of that name. Valid until the loop's next round.

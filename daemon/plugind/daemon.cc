@@ -1,0 +1,337 @@
+#include "daemon/plugind/daemon.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <random>
+#include <utility>
+
+#include "daemon/base/failpoint.h"
+#include "daemon/config/load.h"
+#include "daemon/config/sources.h"
+#include "daemon/control/convert.h"
+#include "daemon/plugind/lock.h"
+
+namespace plugind {
+namespace {
+
+constexpr size_t kEventBytes = size_t{1} * 1024 * 1024;  // some thousands of events
+// What outlives this process, by the name under which the keeper keeps it.
+constexpr char kEventsFd[] = "events";
+constexpr char kListenerFd[] = "plugind.sock";
+constexpr char kStateLockFd[] = "state.lock";
+constexpr char kConfigFd[] = "config";
+
+constexpr int kExitFailure = 1;
+constexpr int kExitConfig = 78;  // EX_CONFIG
+
+// Pipes, sockets and logs of some hundred plugins: more than the usual soft limit of 1,024. Plugins get the keeper's own.
+void RaiseFdLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+UniqueFd Take(std::map<std::string, UniqueFd>& fds, const char* name) {
+  auto node = fds.extract(name);
+  return node ? std::move(node.mapped()) : UniqueFd();
+}
+
+bool IsTrouble(const observe::Event& event) {
+  return event.type == "exited" || event.type == "start-failed" || event.type == "unhealthy" ||
+         event.type == "quarantined" || event.type == "failed" || event.type == "stuck" ||
+         event.type == "backoff";
+}
+
+}  // namespace
+
+Daemon::Daemon(Paths paths)
+    : paths_(std::move(paths)), loop_(clock_), started_at_(clock_.WallNow()), service_manager_(loop_) {}
+
+Daemon::~Daemon() = default;
+
+int Daemon::Run(UniqueFd keeper_socket) {
+  if (const absl::Status ready = SetUp(std::move(keeper_socket)); !ready.ok()) {
+    log_->Error(Message(ready));
+    return absl::IsInvalidArgument(ready) ? kExitConfig : kExitFailure;
+  }
+  loop_.Run();
+  // Whoever is connected is told that this is the end; then there is nobody left to talk to.
+  control_.reset();
+  supervisor_.reset();
+  clients_.reset();
+  log_->Info("plugind has stopped");
+  return 0;
+}
+
+absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
+  log_ = std::make_unique<observe::Logger>(STDERR_FILENO, config::LogLevel::kInfo, config::LogFormat::kAuto);
+  RaiseFdLimit();
+  WatchSignals();
+  Inheritance inheritance;
+  std::string error;
+  keeper_ = keeper::Client::Connect(std::move(keeper_socket), loop_, &inheritance, &error);
+  if (keeper_ == nullptr) return Error(absl::StatusCode::kUnavailable, "the keeper: {}", error);
+  Failpoint("start.connected");
+  generation_ = inheritance.generation;
+  cgroup_ = inheritance.cgroup;
+
+  config::Config config;
+  RETURN_IF_ERROR(LoadConfiguration(inheritance, &config));
+  log_->Configure(config.daemon.log_level, config.daemon.log_format);
+  if (UniqueFd lock = Take(inheritance.fds, kStateLockFd); !lock.valid()) {
+    ASSIGN_OR_RETURN(lock, TakeLock(paths_.state_dir));
+    keeper_->KeepFd(kStateLockFd, lock);
+  }
+  RETURN_IF_ERROR(OpenDecisions());
+  RETURN_IF_ERROR(OpenEvents(inheritance));
+  ASSIGN_OR_RETURN(socket_, ControlSocket::Open(paths_.runtime_dir, Take(inheritance.fds, kListenerFd), *keeper_));
+
+  clients_ = std::make_unique<rpc::GrpcPluginClientFactory>(loop_);
+  auto random = std::make_shared<std::mt19937_64>(std::random_device{}());
+  supervisor_ = std::make_unique<supervisor::Supervisor>(supervisor::Supervisor::Parts{
+      loop_, *keeper_, *clients_, *events_, *decisions_,
+      supervisor::Directories{paths_.runtime_dir, paths_.state_dir},
+      [random] { return std::uniform_real_distribution<double>(0, 1)(*random); },
+      [this] { control_->Poke(); },
+      [this](const std::string& trouble) { log_->Error(trouble); }});
+  control_ = std::make_unique<control::ControlServer>(control::DaemonParts{
+      loop_, *supervisor_, *events_,
+      [this](const std::string& name, config::Diff* diff) { return Reload(name, diff); },
+      [this](control::v1::GetDaemonInfoResponse* info) { Describe(info); }});
+  events_->OnAppended([this] { TellEvents(); });
+
+  if (generation_ > 0) {
+    log_->Warn("plugind was started again by its keeper",
+               {{"generation", generation_}, {"processes", inheritance.processes.size()}});
+  }
+  const bool stopping = inheritance.stopping;
+  supervisor_->Start(std::move(config), std::move(inheritance));
+  Failpoint("start.adopted");
+  keeper_->Observe(*supervisor_);
+  socket_->Listen(loop_, [this](UniqueFd connection, uint32_t uid) {
+    if (uid == 0 || uid == ::geteuid()) {
+      control_->Serve(std::move(connection));
+    } else {
+      log_->Warn("a connection to the control socket was refused", {{"uid", uid}});
+      control_->Refuse(std::move(connection));
+    }
+  });
+  keeper_->Ready();
+  if (stopping) {
+    BeginShutdown();
+  } else {
+    log_->Info("plugind is ready", {{"socket", paths_.runtime_dir + "/plugind.sock"},
+                                    {"plugins", supervisor_->config().plugins.size()},
+                                    {"cgroup", cgroup_.empty() ? "none is writable" : cgroup_}});
+    service_manager_.Ready();
+    TellStatus();
+  }
+  service_manager_.StartWatchdog();
+  return absl::OkStatus();
+}
+
+// ── Configuration ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+// The files are read at the first start and when asked to. A successor goes on with what was in force, whatever has become of
+// the files meanwhile: a death of plugind must not apply somebody's half-finished edit.
+absl::Status Daemon::LoadConfiguration(Inheritance& inheritance, config::Config* config) {
+  config::Sources sources;
+  const UniqueFd kept = Take(inheritance.fds, kConfigFd);
+  if (kept.valid() && config::ReadSnapshot(kept.get(), &sources)) {
+    config::LoadResult loaded = config::Load(sources);
+    if (loaded.ok()) {
+      *config = std::move(loaded.config);
+      applied_ = std::move(sources);
+      config_loaded_at_ = clock_.WallNow();
+      return absl::OkStatus();
+    }
+    log_->Error("the configuration that was in force does not load any more; reading the files");
+  }
+  config::LoadResult loaded = config::ReadAndLoad(paths_.config_file, {.file_required = paths_.config_required}, &sources);
+  for (const auto& problem : loaded.problems) log_->Error(problem.ToString());
+  if (!loaded.ok()) {
+    return Error(absl::StatusCode::kInvalidArgument, "the configuration has {} error(s)", loaded.problems.size());
+  }
+  *config = std::move(loaded.config);
+  Keep(std::move(sources));
+  return absl::OkStatus();
+}
+
+void Daemon::Keep(config::Sources sources) {
+  applied_ = std::move(sources);
+  config_loaded_at_ = clock_.WallNow();
+  const UniqueFd snapshot = config::WriteSnapshot(applied_);
+  if (snapshot.valid()) {
+    keeper_->KeepFd(kConfigFd, snapshot);
+  } else {
+    log_->Error("no memory to keep the configuration for a successor");
+  }
+}
+
+grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
+  service_manager_.Reloading();
+  config::Sources sources;
+  config::LoadResult loaded = config::ReadAndLoad(paths_.config_file, {.file_required = paths_.config_required}, &sources);
+  if (!name.empty()) {
+    // The other plugins stay with what is in force, so that only this one's file has to be right.
+    const auto& configured = supervisor_->config().plugins;
+    const auto now = configured.find(name);
+    config::Sources merged = applied_;
+    if (now != configured.end()) merged.TakePlugin(now->second.file, sources);
+    if (loaded.config.plugins.contains(name)) merged.TakePlugin(loaded.config.plugins.at(name).file, sources);
+    if (now == configured.end() && !loaded.config.plugins.contains(name)) {
+      service_manager_.Ready();
+      return control::ToGrpc(supervisor_->Get(name).status());
+    }
+    sources = std::move(merged);
+    loaded = config::Load(sources);
+  }
+  if (!loaded.ok()) {
+    for (const auto& problem : loaded.problems) log_->Error(problem.ToString());
+    log_->Error("the configuration was not reloaded; the running one stays as it is",
+                {{"errors", loaded.problems.size()}});
+    service_manager_.Ready();
+    return control::ConfigInvalid(loaded.problems);
+  }
+  // Kept before it is applied: a successor must not undo what has begun.
+  Keep(std::move(sources));
+  log_->Configure(loaded.config.daemon.log_level, loaded.config.daemon.log_format);
+  *diff = supervisor_->Apply(std::move(loaded.config));
+  log_->Info("the configuration was reloaded",
+             {{"added", diff->added.size()}, {"removed", diff->removed.size()}, {"changed", diff->changed.size()},
+              {"updated", diff->updated.size()}, {"unchanged", diff->unchanged.size()}});
+  service_manager_.Ready();
+  TellStatus();
+  return grpc::Status::OK;
+}
+
+// ── State that outlives the process ──────────────────────────────────────────────────────────────────────────────────
+
+absl::Status Daemon::OpenDecisions() {
+  auto state = supervisor::OperatorState::Load(paths_.state_dir);
+  if (absl::IsDataLoss(state.status())) {
+    log_->Error("operators' decisions are lost: the damaged file is moved aside and all begin anew",
+                {{"cause", std::string(Message(state.status()))}});
+    state = supervisor::OperatorState::SetAsideAndBegin(paths_.state_dir);
+  }
+  if (!state.ok()) return state.status();
+  decisions_ = std::make_unique<supervisor::OperatorState>(*std::move(state));
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::OpenEvents(Inheritance& inheritance) {
+  if (UniqueFd memory = Take(inheritance.fds, kEventsFd); memory.valid()) {
+    auto reopened = observe::EventLog::Reopen(std::move(memory), clock_);
+    if (reopened.ok()) {
+      events_ = *std::move(reopened);
+      told_ = events_->next_sequence();
+      return absl::OkStatus();
+    }
+    log_->Error("the events so far are lost", {{"cause", std::string(Message(reopened.status()))}});
+  }
+  ASSIGN_OR_RETURN(events_, observe::EventLog::Create(kEventBytes, clock_));
+  keeper_->KeepFd(kEventsFd, events_->memory());
+  return absl::OkStatus();
+}
+
+// ── Signals and the end ──────────────────────────────────────────────────────────────────────────────────────────────
+
+void Daemon::WatchSignals() {
+  // Before any thread is started, so that every one inherits the mask and only this fd sees them.
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  signals_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  loop_.Watch(signals_.get(), EPOLLIN, [this](uint32_t) {
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+      OnSignal(static_cast<int>(info.ssi_signo));
+    }
+  });
+}
+
+void Daemon::OnSignal(int signal) {
+  if (signal == SIGHUP) {
+    config::Diff diff;
+    if (!stopping_) (void)Reload("", &diff);  // what is wrong with it has been logged
+    return;
+  }
+  if (stopping_) {
+    log_->Warn("asked twice to stop: killing what is left");
+    supervisor_->Hasten();
+    return;
+  }
+  BeginShutdown();
+}
+
+void Daemon::BeginShutdown() {
+  stopping_ = true;
+  log_->Info("plugind is stopping");
+  service_manager_.Stopping();
+  supervisor_->Shutdown([this] {
+    socket_->Remove(loop_);
+    loop_.Stop();
+  });
+}
+
+// ── What others are told ─────────────────────────────────────────────────────────────────────────────────────────────
+
+void Daemon::TellEvents() {
+  constexpr size_t kAtOnce = 64;
+  while (told_ < events_->next_sequence()) {
+    for (const auto& event : events_->Read(told_, kAtOnce)) {
+      told_ = event.sequence + 1;
+      const auto state = supervisor::ToString(static_cast<supervisor::State>(event.to));
+      const observe::LogFields fields = {{"plugin", event.plugin},   {"state", std::string(state)},
+                                         {"event", event.sequence},  {"reason", event.reason},
+                                         {"instance", event.instance}, {"pid", event.pid},
+                                         {"restarts", event.restarts}};
+      if (IsTrouble(event)) {
+        log_->Warn("plugin " + event.type, fields);
+      } else if (event.type == "ready" || event.type == "stopped") {
+        log_->Info("plugin " + event.type, fields);
+      } else {
+        log_->Debug("plugin " + event.type, fields);
+      }
+    }
+  }
+  control_->Poke();
+  TellStatus();
+}
+
+void Daemon::TellStatus() {
+  size_t ready = 0;
+  size_t trouble = 0;
+  size_t all = 0;
+  supervisor_->CountStates([&](supervisor::State state) {
+    ++all;
+    if (state == supervisor::State::kReady) ++ready;
+    if (state == supervisor::State::kFailed || state == supervisor::State::kQuarantined) ++trouble;
+  });
+  service_manager_.Status(fmt::format("{} of {} plugins ready{}", ready, all,
+                                      trouble > 0 ? fmt::format(", {} failed or quarantined", trouble) : ""));
+}
+
+void Daemon::Describe(control::v1::GetDaemonInfoResponse* info) const {
+  info->set_version(PLUGIND_VERSION);
+  info->set_pid(::getpid());
+  info->set_keeper_pid(::getppid());
+  control::Fill(started_at_, info->mutable_started_at());
+  info->set_generation(generation_);
+  info->set_config_file(paths_.config_file);
+  info->set_runtime_dir(paths_.runtime_dir);
+  info->set_state_dir(paths_.state_dir);
+  info->set_cgroup(cgroup_);
+  control::Fill(config_loaded_at_, info->mutable_config_loaded_at());
+  const Duration uptime = clock_.WallNow() - started_at_;
+  info->mutable_uptime()->set_seconds(std::chrono::duration_cast<std::chrono::seconds>(uptime).count());
+}
+
+}  // namespace plugind

@@ -1,0 +1,79 @@
+// plugind proper: builds the parts, connects them, and runs the supervisor's loop until the orderly end.
+//
+// Everything here may be killed at any instant; its successor finds with the keeper: each plugin's process, pipes and record,
+// the logs' and events' memory, the control socket, the state directory's lock, and the configuration that was in force.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/base/status.h"
+#include "daemon/base/unique_fd.h"
+#include "daemon/config/plugin_config.h"
+#include "daemon/config/sources.h"
+#include "daemon/control/control_server.h"
+#include "daemon/keeper/client.h"
+#include "daemon/observe/daemon_log.h"
+#include "daemon/observe/event_log.h"
+#include "daemon/plugind/control_socket.h"
+#include "daemon/plugind/paths.h"
+#include "daemon/plugind/service_manager.h"
+#include "daemon/rpc/grpc_plugin_client.h"
+#include "daemon/supervisor/operator_state.h"
+#include "daemon/supervisor/supervisor.h"
+
+namespace plugind {
+
+class Daemon {
+ public:
+  explicit Daemon(Paths paths);
+  ~Daemon();
+
+  // Returns the process's exit code. `keeper_socket`: what the keeper left for this process.
+  int Run(UniqueFd keeper_socket);
+
+ private:
+  absl::Status SetUp(UniqueFd keeper_socket);
+  absl::Status LoadConfiguration(Inheritance& inheritance, config::Config* config);
+  // `sources` are in force from now on, also for a successor.
+  void Keep(config::Sources sources);
+  absl::Status OpenEvents(Inheritance& inheritance);
+  absl::Status OpenDecisions();
+  void WatchSignals();
+  void OnSignal(int signal);
+  void BeginShutdown();
+
+  // Reads the files again and applies them; on any problem nothing changes. `name`: only that plugin's part.
+  grpc::Status Reload(const std::string& name, config::Diff* diff);
+  void Describe(control::v1::GetDaemonInfoResponse* info) const;
+  void TellEvents();
+  void TellStatus();
+
+  Paths paths_;
+  SystemClock clock_;
+  EventLoop loop_;
+  WallTime started_at_;
+  WallTime config_loaded_at_;
+  config::Sources applied_;
+  uint32_t generation_ = 0;
+  std::string cgroup_;
+  uint64_t told_ = 1;  // the first event that the log has not been told of
+  bool stopping_ = false;
+
+  // In order of construction; destroyed in reverse, so that each may use those before it.
+  std::unique_ptr<observe::Logger> log_;
+  std::unique_ptr<keeper::Client> keeper_;
+  std::unique_ptr<observe::EventLog> events_;
+  std::unique_ptr<supervisor::OperatorState> decisions_;
+  std::unique_ptr<rpc::GrpcPluginClientFactory> clients_;
+  std::unique_ptr<supervisor::Supervisor> supervisor_;
+  std::unique_ptr<control::ControlServer> control_;
+  std::optional<ControlSocket> socket_;
+  ServiceManager service_manager_;
+  UniqueFd signals_;
+};
+
+}  // namespace plugind
