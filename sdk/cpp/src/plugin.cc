@@ -5,17 +5,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <condition_variable>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "plugind/version.h"
+#include "sdk/cpp/src/drain.h"
 #include "sdk/cpp/src/failure.h"
 #include "sdk/cpp/src/handshake.h"
 #include "sdk/cpp/src/health_service.h"
@@ -29,40 +26,6 @@ namespace plugind {
 namespace {
 
 using std::chrono::milliseconds;
-
-// What a call that ignores its cancellation gets on top of the shutdown timeout before the process
-// ends around it.
-constexpr milliseconds kLastGrace{1000};
-
-// Ends the process if it is not disarmed (destroyed) in time: a synchronous handler that never
-// returns would otherwise keep a stopped plugin alive until the host's SIGKILL.
-class ExitDeadline {
- public:
-  explicit ExitDeadline(milliseconds timeout) : thread_([this, timeout] { Run(timeout); }) {}
-  ~ExitDeadline() {
-    {
-      std::lock_guard lock(mutex_);
-      disarmed_ = true;
-    }
-    changed_.notify_one();
-    thread_.join();
-  }
-  ExitDeadline(const ExitDeadline&) = delete;
-  ExitDeadline& operator=(const ExitDeadline&) = delete;
-
- private:
-  void Run(milliseconds timeout) {
-    std::unique_lock lock(mutex_);
-    if (changed_.wait_for(lock, timeout, [this] { return disarmed_; })) return;
-    log(LogLevel::kError, "calls are still running after their cancellation; ending without them");
-    std::_Exit(0);
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool disarmed_ = false;
-  std::thread thread_;
-};
 
 void WriteHandshake(int fd, const std::string& line) {
   // One write: hosts take a partial line for the whole.
@@ -96,7 +59,7 @@ struct Plugin::Impl {
   void Explain(const sdk::Offer& offer, const std::string& program) const;
   void Serve(const sdk::Offer& offer);
   void Shutdown(sdk::UnixListener& listener, sdk::StdoutCapture* capture, sdk::StdioService& stdio,
-                grpc::Server& server);
+                const sdk::Server& server);
 };
 
 void Plugin::Impl::PrintInfo() const {
@@ -181,13 +144,13 @@ void Plugin::Impl::Serve(const sdk::Offer& offer) {
   if (lifeline.Wait() == sdk::Lifeline::End::kOrphaned) {
     log(LogLevel::kWarn, "the host is gone; stopping", {{"plugin", name}});
   }
-  Shutdown(listener, capture ? &*capture : nullptr, stdio, *built.server);
+  Shutdown(listener, capture ? &*capture : nullptr, stdio, built);
 }
 
 // Health first, so that the host sends no more; then no new connections; then the author's say;
 // then the streams of the SDK, which the server would otherwise wait for; then the running calls.
 void Plugin::Impl::Shutdown(sdk::UnixListener& listener, sdk::StdoutCapture* capture,
-                            sdk::StdioService& stdio, grpc::Server& server) {
+                            sdk::StdioService& stdio, const sdk::Server& server) {
   health.End();
   listener.Stop();
   if (on_shutdown) {
@@ -198,11 +161,10 @@ void Plugin::Impl::Shutdown(sdk::UnixListener& listener, sdk::StdoutCapture* cap
           {{"plugin", name}, {"error", error.what()}});
     }
   }
-  const ExitDeadline deadline(shutdown_timeout + kLastGrace);
   // What calls print from here on goes to the real stdout.
   if (capture != nullptr) capture->Stop();
   stdio.End();
-  server.Shutdown(std::chrono::system_clock::now() + shutdown_timeout);
+  sdk::Drain(server, shutdown_timeout);
 }
 
 Plugin::Plugin(std::string name, std::string version) : impl_(std::make_unique<Impl>()) {

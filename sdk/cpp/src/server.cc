@@ -72,6 +72,10 @@ Server BuildServer(const std::vector<grpc::Service*>& services,
   built.acceptor = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
       grpc::InsecureServerCredentials());
+  built.calls = std::make_unique<CallCount>();
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(CallCount::Interceptor(*built.calls));
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   if (configure) configure(builder);
   built.server = builder.BuildAndStart();
   if (built.server == nullptr) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "plugin/go_plugin.grpc.pb.h"
+#include "sdk/cpp/src/call_count.h"
 
 namespace plugind::sdk {
 
@@ -35,6 +36,7 @@ struct Server {
   // Cancels what still runs; grpc::Server's own destructor would wait for it.
   ~Server();
 
+  std::unique_ptr<CallCount> calls;   // outlives `server`, which uses it
   std::vector<std::string> services;  // every one that it serves, by full name
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
   std::unique_ptr<grpc::Server> server;

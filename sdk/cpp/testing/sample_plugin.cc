@@ -74,6 +74,9 @@ int main(int argc, char** argv) {
       plugin.shutdown_timeout(std::chrono::milliseconds(std::stoi(value)));
     } else if (key == "--fail-start") {
       plugin.on_start([] { throw std::runtime_error("no database"); });
+    } else if (key == "--own-interceptors") {
+      plugin.configure(
+          [](grpc::ServerBuilder& builder) { builder.experimental().SetInterceptorCreators({}); });
     } else if (key == "--early-print") {
       std::printf("printed before serve\n");
     }

@@ -297,9 +297,24 @@ TEST_F(ServeTest, SigintIsTheHostsBusiness) {
   EXPECT_EQ(Health(channel, ""), HealthCheckResponse::SERVING);
 }
 
-TEST_F(ServeTest, ARunningCallMayFinishDuringTheStop) {
-  const auto plugin = StartUnderPlugind();
-  const auto channel = ChannelTo(plugin->ReadAddress());
+TEST_F(ServeTest, AClientThatIsIdleDoesNotDelayTheStop) {
+  const auto plugin = StartUnderPlugind({"--timeout-ms=60000"});
+  const std::string path = plugin->ReadAddress();
+  // A gRPC client between two calls reads nothing, and one that is stopped never will.
+  const auto channel = ChannelTo(path);
+  ASSERT_TRUE(Print(channel, "").ok());
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const Fd silent(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(connect(silent.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  plugin->Signal(SIGTERM);
+  EXPECT_EQ(plugin->ExitCode(), 0);
+}
+
+// A call of 300 ms, in the middle of which the plugin is told to stop.
+void ExpectARunningCallToFinish(PluginProcess& plugin) {
+  const auto channel = ChannelTo(plugin.ReadAddress());
   const auto stub = sample::v1::Sample::NewStub(channel);
   grpc::ClientContext context;
   SetDeadline(context);
@@ -312,12 +327,20 @@ TEST_F(ServeTest, ARunningCallMayFinishDuringTheStop) {
   call->Finish(&response, &status, nullptr);
   // The connection is in use once another call on it has been answered.
   ASSERT_TRUE(Print(channel, "").ok());
-  plugin->Signal(SIGTERM);
+  plugin.Signal(SIGTERM);
   void* tag = nullptr;
   bool ok = false;
   ASSERT_TRUE(queue.Next(&tag, &ok));
   EXPECT_TRUE(status.ok()) << status.error_message();
-  EXPECT_EQ(plugin->ExitCode(), 0);
+  EXPECT_EQ(plugin.ExitCode(), 0);
+}
+
+TEST_F(ServeTest, ARunningCallMayFinishDuringTheStop) {
+  ExpectARunningCallToFinish(*StartUnderPlugind());
+}
+
+TEST_F(ServeTest, ARunningCallMayFinishWhereTheAuthorHasInterceptors) {
+  ExpectARunningCallToFinish(*StartUnderPlugind({"--own-interceptors"}));
 }
 
 TEST_F(ServeTest, ACallThatIgnoresItsCancellationDoesNotKeepItAlive) {
