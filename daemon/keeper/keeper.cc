@@ -28,6 +28,7 @@ constexpr Duration kSettle = seconds(1);
 // A stop that was asked for and finds no plugind to do it for so long becomes the end of
 // everything.
 constexpr Duration kStopBound = seconds(30);
+constexpr int kOsError = 71;  // EX_OSERR
 // How long the end waits for processes that do not die of SIGKILL.
 constexpr Duration kEndBound = seconds(5);
 
@@ -77,7 +78,7 @@ KeeperProgram::KeeperProgram(std::vector<std::string> command, const Clock& cloc
   loop_.Watch(signals_.get(), EPOLLIN, [this](uint32_t) { OnSignals(); });
   processes_.OnChanged([this] {
     if (session_) session_->Flush();
-    if (phase_ == Phase::kDown) StartWhenSettled();
+    StartWhenSettled();
   });
 }
 
@@ -85,7 +86,7 @@ KeeperProgram::~KeeperProgram() { loop_.Unwatch(signals_.get()); }
 
 int KeeperProgram::Run() {
   Start();
-  while (phase_ != Phase::kEnded) loop_.RunOnce(Duration::max());
+  loop_.Run();
   KillEverything();
   return exit_code_;
 }
@@ -93,12 +94,9 @@ int KeeperProgram::Run() {
 void KeeperProgram::Start() {
   brain_ = std::make_unique<Brain>(command_, launch_);
   if (!brain_->valid()) {
-    const Duration delay = delay_.After({});
     Log("error", std::string("cannot start plugind: ") + std::strerror(errno));
     brain_.reset();
-    if (!has_served_) return End(71);  // EX_OSERR
-    start_.Set(loop_.clock().Now() + delay, [this] { Start(); });
-    return;
+    return has_served_ ? StartAfter(delay_.After({})) : End(kOsError);
   }
   phase_ = Phase::kAlive;
   processes_.SetBrain(brain_->pid());
@@ -107,9 +105,7 @@ void KeeperProgram::Start() {
   welcome.stopping = stopping_;
   welcome.generation = generation_++;
   if (cgroup_) welcome.cgroup = cgroup_->path();
-  // Both are in the greeting, or are what any start does.
-  stop_signal_ = 0;
-  hangup_ = false;
+  stop_signal_ = 0;  // the greeting tells
   session_ = std::make_unique<Session>(
       brain_->TakeSocket(), loop_, processes_, vault_, std::move(welcome),
       Session::Callbacks{[this] { OnReady(); }, [this] { stopping_ = true; },
@@ -126,18 +122,20 @@ void KeeperProgram::OnReady() {
   phase_ = Phase::kServing;
   serving_since_ = loop_.clock().Now();
   stop_bound_.Clear();
-  if (hangup_) brain_->Signal(SIGHUP);
+  if (std::exchange(hangup_, false)) brain_->Signal(SIGHUP);
   if (stop_signal_ != 0) brain_->Signal(stop_signal_);
 }
 
 void KeeperProgram::OnBrainDeath() {
+  if (phase_ == Phase::kEnded) return;
   const Instant now = loop_.clock().Now();
-  const RestartDelay::Life life{phase_ == Phase::kServing, now - serving_since_, false};
+  RestartDelay::Life life{phase_ == Phase::kServing, now - serving_since_, false};
   loop_.Unwatch(brain_->pidfd().get());
   const ExitStatus status = brain_->Reap();
   const int pid = brain_->pid();
   processes_.SetBrain(0);
   brain_.reset();
+  phase_ = Phase::kDead;
   session_->Drain();
   session_.reset();
   processes_.ReapOrphans();
@@ -145,19 +143,24 @@ void KeeperProgram::OnBrainDeath() {
   const int code = status.signal == 0 ? status.code : 128 + status.signal;
   if (!has_served_ || (stopping_ && status.signal == 0)) return End(code);
 
-  RestartDelay::Life ended = life;
-  ended.sigkilled = status.signal == SIGKILL;
-  const Duration delay = delay_.After(ended);
+  life.sigkilled = status.signal == SIGKILL;
+  const Duration delay = delay_.After(life);
   Log("warn", "plugind (pid " + std::to_string(pid) + ") ended: " + ToString(status) +
                   "; it is started again in " + std::to_string(delay.count() / 1'000'000) + " ms");
-  phase_ = Phase::kDown;
+  if (stopping_ && !stop_bound_.armed()) stop_bound_.Set(now + kStopBound, [this] { End(1); });
+  StartAfter(delay);
+}
+
+void KeeperProgram::StartAfter(Duration delay) {
+  const Instant now = loop_.clock().Now();
+  phase_ = Phase::kWaiting;
   start_at_ = now + delay;
   settle_until_ = std::max(start_at_, now + kSettle);
-  if (stopping_ && !stop_bound_.armed()) stop_bound_.Set(now + kStopBound, [this] { End(1); });
   StartWhenSettled();
 }
 
 void KeeperProgram::StartWhenSettled() {
+  if (phase_ != Phase::kWaiting) return;
   const Instant now = loop_.clock().Now();
   const bool settled = now >= settle_until_ || !processes_.AnyStarting();
   if (settled && now >= start_at_) {
@@ -184,6 +187,7 @@ void KeeperProgram::OnSignals() {
 }
 
 void KeeperProgram::StopRequested(int signal) {
+  if (phase_ == Phase::kEnded) return;
   if (phase_ == Phase::kServing) {
     stopping_ = true;
     return brain_->Signal(signal);
@@ -198,21 +202,16 @@ void KeeperProgram::StopRequested(int signal) {
 void KeeperProgram::End(int code) {
   phase_ = Phase::kEnded;
   exit_code_ = code;
+  loop_.Stop();
 }
 
 void KeeperProgram::KillEverything() {
   // Whatever descends from this process, whether it can be attributed to a plugin or not. The loop
   // is over: this is all that is left to do, and it is bounded.
-  const int self = ::getpid();
   const Instant give_up = loop_.clock().Now() + kEndBound;
   for (;;) {
     if (cgroup_) cgroup_->KillAll();
-    std::vector<int> pids = ChildrenOf(self);
-    for (size_t i = 0; i < pids.size(); ++i) {
-      const std::vector<int> children = ChildrenOf(pids[i]);
-      pids.insert(pids.end(), children.begin(), children.end());
-    }
-    for (const int pid : pids) ::kill(pid, SIGKILL);
+    for (const Descendant& d : WithDescendants(ChildrenOf(::getpid()))) KillDescendant(d);
     while (::waitpid(-1, nullptr, WNOHANG) > 0) continue;
     if (::waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD) return;
     if (loop_.clock().Now() >= give_up) return Log("error", "some processes do not die of SIGKILL");

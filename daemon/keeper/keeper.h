@@ -1,11 +1,11 @@
 // The keeper's program: one life of plugind after the other, the signals that go to it, and the end
 // of everything.
 //
-//   (start) ──► alive ──Ready──► serving ──► dead ──► settling ──delay──► alive …     or, at its
-//   end, ──► (end)
+//   (start) ──► alive ──Ready──► serving ──► dead ──► waiting ──► alive …
+//                                             └── the last life ──► ended
 //
-// settling: what the dead plugind had commanded is being done, so that its successor hears of it.
-// One thread.
+// dead: what it had commanded is done, so that its successor hears of it. waiting: for the restart
+// delay, and for spawns that are between fork and exec. One thread.
 #pragma once
 
 #include <memory>
@@ -34,13 +34,15 @@ class KeeperProgram {
 
  private:
   enum class Phase : uint8_t {
-    kDown,     // before the first start, and between two lives
+    kDead,     // not started yet, or just ended
+    kWaiting,  // for the next start
     kAlive,    // started, not serving yet
     kServing,  // it said Ready
     kEnded,
   };
 
   void Start();
+  void StartAfter(Duration delay);
   void StartWhenSettled();
   void OnReady();
   void OnBrainDeath();
@@ -58,7 +60,7 @@ class KeeperProgram {
   ProcessTable processes_;
   Vault vault_;
 
-  Phase phase_ = Phase::kDown;
+  Phase phase_ = Phase::kDead;
   std::unique_ptr<Brain> brain_;
   std::unique_ptr<Session> session_;
   uint32_t generation_ = 0;
@@ -66,8 +68,8 @@ class KeeperProgram {
   bool stopping_ = false;
   Instant serving_since_;
   RestartDelay delay_;
-  Instant start_at_;      // while down
-  Instant settle_until_;  // while down
+  Instant start_at_;      // while waiting
+  Instant settle_until_;  // while waiting
   Deadline start_;
   Deadline stop_bound_;
   int stop_signal_ = 0;  // to be forwarded when it serves

@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -86,6 +88,28 @@ std::vector<int> ChildrenOf(int pid) {
     AppendNumbers(ReadWhole((tasks + "/" + task + "/children").c_str()), &children);
   }
   return children;
+}
+
+std::vector<Descendant> WithDescendants(const std::vector<int>& children) {
+  std::vector<Descendant> all;
+  for (const int child : children) all.push_back({child, ::getpid()});
+  for (size_t i = 0; i < all.size(); ++i) {
+    const int parent = all[i].pid;
+    for (const int child : ChildrenOf(parent)) all.push_back({child, parent});
+  }
+  return all;
+}
+
+void KillDescendant(const Descendant& descendant) {
+  if (descendant.parent == ::getpid()) {
+    ::kill(descendant.pid, SIGKILL);  // not reaped yet: the number is its own
+    return;
+  }
+  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, descendant.pid, 0)));
+  if (!pidfd.valid()) return;
+  const int parent = StatOf(descendant.pid).parent;
+  if (parent != descendant.parent && parent != ::getpid()) return;
+  ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
 }
 
 ProcessStat StatOf(int pid) {

@@ -22,6 +22,16 @@ std::vector<std::string> ListDirectories(const std::string& path);
 // list is exact: only this process takes a child off it.
 std::vector<int> ChildrenOf(int pid);
 
+struct Descendant {
+  int pid;
+  int parent;
+};
+// `children`, which are this process's own, and all that descends from them.
+std::vector<Descendant> WithDescendants(const std::vector<int>& children);
+// SIGKILL. One that is not our own child may be dead, and its number another's, by now: it is sent
+// through a pidfd, and only if its parent is still the one that it was seen under, or us.
+void KillDescendant(const Descendant& descendant);
+
 struct ProcessStat {
   char state = 0;  // 0: there is no such process
   int parent = 0;

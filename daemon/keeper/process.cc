@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,16 +44,6 @@ constexpr Duration kGiveUpUnkillable = kGiveUp;
 ino_t InodeOf(const UniqueFd& fd) {
   struct stat status {};
   return ::fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
-}
-
-// To a process that is not our child, so that its number may be another's by now: through a pidfd,
-// and only if its parent is still the one it was seen under, or us.
-void KillStranger(int pid, int parent) {
-  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!pidfd.valid()) return;
-  const int now = StatOf(pid).parent;
-  if (now != parent && now != ::getpid()) return;
-  ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
 }
 
 }  // namespace
@@ -220,33 +209,21 @@ bool Process::KillThroughCgroup(bool spare) {
 std::vector<int> Process::KillThroughProc(bool spare) {
   // All that is left of the tree descends from the main process, or, when it or a process in
   // between is dead, from an orphan that the kernel made our child.
-  struct Member {
-    int pid;
-    int parent;
-  };
   const int self = ::getpid();
   const TreeMarks marks{pid_, id_, {InodeOf(stdout_), InodeOf(stderr_)}};
-  std::vector<Member> members;
-  if (stage_ != Stage::kExited) members.push_back({pid_, self});
+  std::vector<int> roots;
+  if (stage_ != Stage::kExited) roots.push_back(pid_);
   for (const int child : ChildrenOf(self)) {
     if (host_.is_known(child)) continue;
     siginfo_t info{};
     ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG);
     if (info.si_pid != 0) continue;  // a dead orphan, reaped
-    if (BearsMarks(child, marks)) members.push_back({child, self});
-  }
-  for (size_t i = 0; i < members.size(); ++i) {
-    for (const int child : ChildrenOf(members[i].pid)) members.push_back({child, members[i].pid});
+    if (BearsMarks(child, marks)) roots.push_back(child);
   }
   std::vector<int> pids;
-  for (const Member& member : members) {
+  for (const Descendant& member : WithDescendants(roots)) {
     pids.push_back(member.pid);
-    if (spare) continue;
-    if (member.parent == self) {
-      ::kill(member.pid, SIGKILL);  // our child, not reaped: the number is its own
-    } else {
-      KillStranger(member.pid, member.parent);
-    }
+    if (!spare) KillDescendant(member);
   }
   return pids;
 }
@@ -304,7 +281,10 @@ void Process::Told(const Report& report) {
 
 std::optional<Outgoing> Process::Adoption() const {
   if (forgotten_ || stage_ == Stage::kFailed) return std::nullopt;
-  AdoptedReport report{id_, plugin_, pid_};
+  AdoptedReport report;
+  report.id = id_;
+  report.plugin = plugin_;
+  report.pid = pid_;
   report.exited = stage_ == Stage::kExited || stage_ == Stage::kGone;
   report.gone = stage_ == Stage::kGone;
   if (report.exited) {
