@@ -9,22 +9,11 @@
 #include <vector>
 
 #include "daemon/config/plugin_config.h"
+#include "daemon/config/problem.h"
 #include "daemon/config/settings.h"
+#include "daemon/config/sources.h"
 
 namespace plugind::config {
-
-// One thing wrong, e.g. {"/etc/plugind/plugins.d/kv.toml", 3, 1, "unknown key \"comand\"; did you
-// mean \"command\"?"}.
-struct Problem {
-  std::string file;
-  uint32_t line = 0;    // from 1; 0: the file as a whole
-  uint32_t column = 0;  // from 1, in bytes
-  std::string message;
-
-  // "FILE:LINE:COL: MESSAGE", without the parts that are 0.
-  std::string ToString() const;
-  friend bool operator==(const Problem&, const Problem&) = default;
-};
 
 struct LoadResult {
   Config config;                  // meaningful only when there is no problem
@@ -34,13 +23,9 @@ struct LoadResult {
   bool ok() const { return problems.empty(); }
 };
 
-struct LoadOptions {
-  bool file_required =
-      true;  // whether a missing plugind.toml is an error: it is when the user named it
-};
-
 // `file` is plugind.toml (absolute or relative to the working directory); plugins.d lies beside it.
 LoadResult Load(const std::string& file, const LoadOptions& options);
+LoadResult Load(const Sources& sources);
 
 // {"ok":false,"problems":[{"column":1,"file":"…","line":3,"message":"…"}]}, in one line. An empty
 // list is {"ok":true,…}.

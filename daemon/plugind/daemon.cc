@@ -142,7 +142,7 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
 absl::Status Daemon::LoadConfiguration(Inheritance& inheritance, config::Config* config) {
   config::Sources sources;
   const UniqueFd kept = Take(inheritance.fds, kConfigFd);
-  if (kept.valid() && config::ReadSnapshot(kept.get(), &sources)) {
+  if (kept.valid() && config::ReadSnapshot(kept, &sources)) {
     config::LoadResult loaded = config::Load(sources);
     if (loaded.ok()) {
       *config = std::move(loaded.config);
@@ -152,7 +152,8 @@ absl::Status Daemon::LoadConfiguration(Inheritance& inheritance, config::Config*
     }
     log_->Error("the configuration that was in force does not load any more; reading the files");
   }
-  config::LoadResult loaded = config::ReadAndLoad(paths_.config_file, {.file_required = paths_.config_required}, &sources);
+  sources = config::ReadSources(paths_.config_file, {.file_required = paths_.config_required});
+  config::LoadResult loaded = config::Load(sources);
   for (const auto& problem : loaded.problems) log_->Error(problem.ToString());
   if (!loaded.ok()) {
     return Error(absl::StatusCode::kInvalidArgument, "the configuration has {} error(s)", loaded.problems.size());
@@ -175,8 +176,8 @@ void Daemon::Keep(config::Sources sources) {
 
 grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
   service_manager_.Reloading();
-  config::Sources sources;
-  config::LoadResult loaded = config::ReadAndLoad(paths_.config_file, {.file_required = paths_.config_required}, &sources);
+  config::Sources sources = config::ReadSources(paths_.config_file, {.file_required = paths_.config_required});
+  config::LoadResult loaded = config::Load(sources);
   if (!name.empty()) {
     // The other plugins stay with what is in force, so that only this one's file has to be right.
     const auto& configured = supervisor_->config().plugins;
