@@ -17,7 +17,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "daemon/base/clock.h"
@@ -28,7 +27,11 @@ namespace plugind::observe {
 
 class PluginLog {
  public:
-  // `capacity`: bytes for entries. Errors: the kernel's, when there is no memory or no fd.
+  // A longer line is cut here; the rest of it, up to its newline, is dropped and counted.
+  static constexpr size_t kMaxLine = size_t{16} * 1024;
+
+  // `capacity`: bytes for entries; raised to what the two longest entries take (200 KiB) where it
+  // is less. Errors: the kernel's, when there is no memory or no fd.
   static absl::StatusOr<std::unique_ptr<PluginLog>> Create(std::string plugin, size_t capacity,
                                                            const Clock& clock);
   // Takes over the memory of a predecessor. DATA_LOSS when it is not such a memory (then Create a
@@ -39,46 +42,54 @@ class PluginLog {
 
   const UniqueFd& memory() const;
 
-  // What each stdout line goes through before it becomes an entry, without its newline.
-  // `truncated`: there was more of it. Returns true when it took the line (a handshake), which is
-  // then not logged.
+  // What each line from the stdout pipe goes through before it becomes an entry, without its
+  // newline. `truncated`: there was more of it. Returns true when it took the line (a handshake),
+  // which is then not logged. It may call SetStdoutTap and AppendNotice, but not Attach, Detach,
+  // Pump or AppendOutput.
   using StdoutTap = std::function<bool(std::string_view line, bool truncated)>;
-  // The pipes of a new instance, or of the same one after plugind's death; made non-blocking.
+  // The pipes of a new instance, or of the same one after plugind's death; made non-blocking. Open
+  // lines of an earlier instance are ended. Then Pump both once: a predecessor may have left bytes
+  // that it had read but not yet logged.
   void Attach(std::string instance, UniqueFd stdout_pipe, UniqueFd stderr_pipe);
   // Null: every line is logged. A line taken twice (once before plugind's death and once after) is
   // possible; a lost one is not.
   void SetStdoutTap(StdoutTap tap);
   // Takes what is left in the pipes, without blocking and 1 MiB at most, ends open lines, and
-  // closes the pipes. The owner has unwatched them: epoll goes on reporting a closed fd for as long
-  // as the keeper holds another one to the same pipe.
+  // closes the pipes.
   void Detach();
 
-  int fd(Source stream) const;  // kStdout or kStderr; -1 when closed
+  int stdout_fd() const;  // -1 when closed
+  int stderr_fd() const;
   enum class Pumped {
     kDrained,  // nothing more for now
     kMore,    // the bound for one call (64 KiB) was reached; call again after others had their turn
-    kClosed,  // the writers have closed it: unwatch the fd and call Close
+    kClosed,  // the writers have closed it; the fd is closed, and an open line is ended
   };
   Pumped Pump(Source stream);
-  // Ends the stream's open line and closes its fd.
-  void Close(Source stream);
 
-  // A line or lines that came another way (GRPCStdio chunks, not aligned to lines).
+  // A line or lines that came another way (GRPCStdio chunks, not aligned to lines). Not shown to
+  // the tap.
   void AppendOutput(Source stream, std::string_view bytes);
-  // plugind's own words about the plugin.
+  // plugind's own words about the plugin; cut at kMaxLine.
   void AppendNotice(Level level, std::string_view message);
 
   uint64_t next_sequence() const;
   uint64_t dropped_bytes() const;  // in all
+  // Since the memory was made: read = delivered + dropped + pending, always.
+  struct Accounting {
+    uint64_t read = 0;
+    uint64_t delivered = 0;  // in entries or taken by the tap, newlines included
+    uint64_t dropped = 0;
+    uint64_t pending = 0;  // of open lines
+  };
+  Accounting accounting() const;
+
   // Kept entries from `from` on (or the oldest kept), at most `limit`.
   std::vector<LogEntry> Read(uint64_t from, size_t limit) const;
   // The first number of the newest `count` entries.
   uint64_t TailStart(uint64_t count) const;
   // The newest stderr text of `instance`, whole lines, `max_bytes` at most.
   std::string StderrTail(std::string_view instance, size_t max_bytes) const;
-
-  // The newest line that `instance` wrote to stderr, for a reason that a person reads; empty when there is none.
-  std::string LastStderrLine(std::string_view instance) const;
 
   // Called after entries were appended, once per Pump or Append. For followers; one only.
   void OnAppended(std::function<void()> callback);
