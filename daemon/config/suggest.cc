@@ -34,7 +34,8 @@ std::string Nearest(std::string_view word, const std::vector<std::string>& known
   std::string nearest;
   for (const auto& candidate : known) {
     // Also keeps a key of a megabyte from costing anything.
-    const auto [shorter, longer] = std::minmax(candidate.size(), word.size());
+    const size_t shorter = std::min(candidate.size(), word.size());
+    const size_t longer = std::max(candidate.size(), word.size());
     if (longer - shorter >= best) continue;
     const size_t distance = EditDistance(word, candidate);
     if (distance < best && distance < candidate.size()) {
