@@ -52,6 +52,7 @@ struct Layout {
     std::array<char, kMaxInstance> instance;
     uint64_t instance_size;
     uint64_t discarded;  // published: left unread in pipes that were closed
+    uint64_t accounted;  // published: the progress of every entry before this number is committed
     std::array<Staging::Control, kStreams> controls;
   };
   static_assert(sizeof(Header) <= kHeaderBytes);
@@ -76,6 +77,8 @@ void MakeNonBlocking(const UniqueFd& fd) {
   if (flags >= 0) ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK);
 }
 
+Stream PipeOf(Source source) { return source == Source::kStdout ? kStdoutPipe : kStderrPipe; }
+
 // Bytes that a read would find now.
 size_t Available(const UniqueFd& fd) {
   int available = 0;
@@ -99,7 +102,7 @@ struct PluginLog::Impl {
   }
 
   absl::Status Recover();
-  std::optional<Provenance> NewestOf(Stream stream) const;
+  std::optional<Provenance> NewestUnaccounted(Stream stream) const;
   void SetInstance(std::string name);
 
   enum class Taken {
@@ -140,7 +143,7 @@ absl::Status PluginLog::Impl::Recover() {
   for (size_t i = 0; i < kStreams; ++i) {
     RETURN_IF_ERROR(staging[i].Recover());
     // Entries that got into the ring just before the death, without the progress being committed.
-    const auto newest = NewestOf(static_cast<Stream>(i));
+    const auto newest = NewestUnaccounted(static_cast<Stream>(i));
     if (!newest || newest->progress.consumed <= staging[i].progress().consumed) continue;
     const Progress& progress = newest->progress;
     if (progress.consumed > staging[i].end() || progress.delivered > progress.consumed ||
@@ -162,9 +165,10 @@ absl::Status PluginLog::Impl::Recover() {
   return absl::OkStatus();
 }
 
-std::optional<Provenance> PluginLog::Impl::NewestOf(Stream stream) const {
+std::optional<Provenance> PluginLog::Impl::NewestUnaccounted(Stream stream) const {
+  const uint64_t first = std::max(ring.first_sequence(), header.accounted);
   std::string wrapped;
-  for (uint64_t i = ring.next_sequence(); i-- > ring.first_sequence();) {
+  for (uint64_t i = ring.next_sequence(); i-- > first;) {
     auto provenance = DecodeProvenance(ring.Get(i, wrapped));
     if (provenance && provenance->stream == stream) return provenance;
   }
@@ -217,7 +221,6 @@ PluginLog::Pumped PluginLog::Impl::PumpPipe(Stream stream, size_t limit) {
       case Taken::kNothing:
         return Pumped::kDrained;
       case Taken::kEnd:
-        ClosePipe(stream);
         return Pumped::kClosed;
     }
   }
@@ -253,7 +256,9 @@ void PluginLog::Impl::ParseStaged(Stream stream, bool end_open_line) {
     }
   }
   Failpoint("log-entry-kept");
-  if (staged.progress().consumed != before) staged.Commit();
+  if (staged.progress().consumed == before) return;
+  staged.Commit();
+  Publish(header.accounted, ring.next_sequence());
 }
 
 // `bytes`: what the line takes in its stream, with its newline.
@@ -347,7 +352,8 @@ absl::StatusOr<std::unique_ptr<PluginLog>> PluginLog::Reopen(std::string plugin,
 const UniqueFd& PluginLog::memory() const { return impl_->ring.memory(); }
 
 void PluginLog::Attach(std::string instance, UniqueFd stdout_pipe, UniqueFd stderr_pipe) {
-  if (stdout_fd() >= 0 || stderr_fd() >= 0) Detach();  // unread bytes of the pipes before these
+  if (fd(Source::kStdout) >= 0 || fd(Source::kStderr) >= 0)
+    Detach();  // unread bytes of the pipes before these
   if (instance != impl_->instance) impl_->EndStreams();
   impl_->SetInstance(std::move(instance));
   impl_->pipes = {std::move(stdout_pipe), std::move(stderr_pipe)};
@@ -370,14 +376,17 @@ void PluginLog::Detach() {
   impl_->Notify();
 }
 
-int PluginLog::stdout_fd() const { return impl_->pipes[kStdoutPipe].get(); }
-int PluginLog::stderr_fd() const { return impl_->pipes[kStderrPipe].get(); }
+int PluginLog::fd(Source stream) const { return impl_->pipes[PipeOf(stream)].get(); }
 
 PluginLog::Pumped PluginLog::Pump(Source stream) {
-  const Pumped pumped =
-      impl_->PumpPipe(stream == Source::kStdout ? kStdoutPipe : kStderrPipe, kPumpBytes);
+  const Pumped pumped = impl_->PumpPipe(PipeOf(stream), kPumpBytes);
   impl_->Notify();
   return pumped;
+}
+
+void PluginLog::Close(Source stream) {
+  impl_->ClosePipe(PipeOf(stream));
+  impl_->Notify();
 }
 
 void PluginLog::AppendOutput(Source source, std::string_view bytes) {
@@ -450,6 +459,16 @@ std::string PluginLog::StderrTail(std::string_view instance, size_t max_bytes) c
   tail.reserve(size);
   std::for_each(lines.rbegin(), lines.rend(), [&](const auto& line) { tail.append(line); });
   return tail;
+}
+
+std::string PluginLog::LastStderrLine(std::string_view instance) const {
+  std::string wrapped;
+  for (uint64_t i = impl_->ring.next_sequence(); i-- > impl_->ring.first_sequence();) {
+    auto entry = DecodeEntry(impl_->ring.Get(i, wrapped), i);
+    if (!entry || entry->instance != instance) continue;
+    if (entry->source == Source::kStderr && !entry->message.empty()) return entry->message;
+  }
+  return "";
 }
 
 void PluginLog::OnAppended(std::function<void()> callback) {

@@ -55,17 +55,19 @@ class PluginLog {
   // possible; a lost one is not.
   void SetStdoutTap(StdoutTap tap);
   // Takes what is left in the pipes, without blocking and 1 MiB at most, ends open lines, and
-  // closes the pipes.
+  // closes the pipes. The owner has unwatched them: epoll goes on reporting a closed fd for as long
+  // as the keeper holds another one to the same pipe.
   void Detach();
 
-  int stdout_fd() const;  // -1 when closed
-  int stderr_fd() const;
+  int fd(Source stream) const;  // kStdout or kStderr; -1 when closed
   enum class Pumped {
     kDrained,  // nothing more for now
     kMore,    // the bound for one call (64 KiB) was reached; call again after others had their turn
-    kClosed,  // the writers have closed it; the fd is closed, and an open line is ended
+    kClosed,  // the writers have closed it: unwatch the fd and call Close
   };
   Pumped Pump(Source stream);
+  // Ends the stream's open line and closes its fd.
+  void Close(Source stream);
 
   // A line or lines that came another way (GRPCStdio chunks, not aligned to lines). Not shown to
   // the tap.
@@ -90,6 +92,9 @@ class PluginLog {
   uint64_t TailStart(uint64_t count) const;
   // The newest stderr text of `instance`, whole lines, `max_bytes` at most.
   std::string StderrTail(std::string_view instance, size_t max_bytes) const;
+
+  // The newest line that `instance` wrote to stderr; empty when there is none.
+  std::string LastStderrLine(std::string_view instance) const;
 
   // Called after entries were appended, once per Pump or Append. For followers; one only.
   void OnAppended(std::function<void()> callback);

@@ -22,14 +22,13 @@
 namespace plugind::observe {
 namespace {
 
-constexpr size_t kCapacity = size_t{8} << 20;
+constexpr size_t kCapacity = size_t{4} << 20;
 constexpr char kInstance[] = "7f3a";
 
 // Before any failpoint is reached in this process or its children, who look the directory up once.
 const std::string& FailpointDirectory() {
   static const std::string directory = [] {
     std::string path = testing::TempDir() + "plugind-observe-" + std::to_string(::getpid());
-    std::filesystem::create_directory(path);
     ::setenv("PLUGIND_FAILPOINT_DIR", path.c_str(), 1);
     return path;
   }();
@@ -45,7 +44,7 @@ struct Shared {
 class CrashTest : public testing::Test {
  protected:
   void SetUp() override {
-    FailpointDirectory();
+    std::filesystem::create_directory(FailpointDirectory());
     void* const at =
         ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(at, MAP_FAILED);
@@ -100,7 +99,7 @@ class CrashTest : public testing::Test {
       const auto out = (*log)->Pump(Source::kStdout);
       const auto err = (*log)->Pump(Source::kStderr);
       if (out == PluginLog::Pumped::kMore || err == PluginLog::Pumped::kMore) continue;
-      pollfd fds[] = {{(*log)->stdout_fd(), POLLIN, 0}, {(*log)->stderr_fd(), POLLIN, 0}};
+      pollfd fds[] = {{(*log)->fd(Source::kStdout), POLLIN, 0}, {(*log)->fd(Source::kStderr), POLLIN, 0}};
       ::poll(fds, 2, -1);
     }
   }

@@ -102,7 +102,8 @@ TEST_F(PluginLogTest, AClosedPipeEndsTheOpenLine) {
   out_->Write("a\nlast words");
   out_->write.reset();
   EXPECT_EQ(log_->Pump(Source::kStdout), Pumped::kClosed);
-  EXPECT_EQ(log_->stdout_fd(), -1);
+  log_->Close(Source::kStdout);
+  EXPECT_EQ(log_->fd(Source::kStdout), -1);
   EXPECT_EQ(log_->Pump(Source::kStdout), Pumped::kClosed);
   EXPECT_THAT(Messages(), ElementsAre("a", "last words"));
 }
@@ -113,8 +114,8 @@ TEST_F(PluginLogTest, DetachTakesWhatIsLeftEndsOpenLinesAndCloses) {
   err_->Write("panic: x");
   log_->Detach();
   EXPECT_THAT(Messages(), ElementsAre("one", "two", "panic: x"));
-  EXPECT_EQ(log_->stdout_fd(), -1);
-  EXPECT_EQ(log_->stderr_fd(), -1);
+  EXPECT_EQ(log_->fd(Source::kStdout), -1);
+  EXPECT_EQ(log_->fd(Source::kStderr), -1);
   Attach("8888");
   err_->Write("not of the panic before\n");
   log_->Pump(Source::kStderr);
