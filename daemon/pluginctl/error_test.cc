@@ -39,7 +39,7 @@ TEST_F(ErrorTest, NoSocketMeansUnreachableAndNamesIt) {
                                                {"info"}}) {
     std::vector<std::string> arguments = {"--socket", path};
     arguments.insert(arguments.end(), verb.begin(), verb.end());
-    const Result result = Run(arguments);
+    const Result result = Pluginctl(arguments);
     EXPECT_EQ(result.code, 5) << verb.front();
     EXPECT_THAT(result.err, HasSubstr(path));
     EXPECT_THAT(result.err, HasSubstr("systemctl status plugind"));
@@ -50,7 +50,7 @@ TEST_F(ErrorTest, NoSocketMeansUnreachableAndNamesIt) {
 TEST_F(ErrorTest, ASocketThatNobodyListensOnMeansUnreachable) {
   const std::string path = folder_ + "/left.sock";
   const UniqueFd bound = Bind(path);
-  const Result result = Run({"status", "--socket=unix:" + path});
+  const Result result = Pluginctl({"status", "--socket=unix:" + path});
   EXPECT_EQ(result.code, 5);
   EXPECT_THAT(result.err, HasSubstr("nobody listens there"));
 }
@@ -144,31 +144,32 @@ TEST_F(ErrorTest, HelpIsNoError) {
                                                     {"-h"},
                                                     {"wait", "--help"},
                                                     {"config", "show", "--help"}}) {
-    const Result result = Run(arguments);
+    const Result result = Pluginctl(arguments);
     EXPECT_EQ(result.code, 0);
     EXPECT_THAT(result.out, HasSubstr("Usage: pluginctl"));
     EXPECT_EQ(result.err, "");
     EXPECT_THAT(result.out, ::testing::Not(HasSubstr("__complete")));
   }
-  EXPECT_THAT(Run({"version"}).out, StartsWith("pluginctl "));
-  EXPECT_EQ(Run({"--version"}).out, Run({"version"}).out);
+  EXPECT_THAT(Pluginctl({"version"}).out, StartsWith("pluginctl "));
+  EXPECT_EQ(Pluginctl({"--version"}).out, Pluginctl({"version"}).out);
 }
 
 TEST_F(ErrorTest, TheFlagBeatsTheEnvironmentWhichBeatsTheDefault) {
   daemon_.Add("kv");
-  EXPECT_EQ(Run({"status"}, {.env = {{"PLUGIND_SOCKET", "unix:" + daemon_.socket()}}}).code, 0);
-  EXPECT_EQ(Run({"--socket", "unix:" + daemon_.socket(), "status"},
-                {.env = {{"PLUGIND_SOCKET", "/nope"}}})
+  EXPECT_EQ(Pluginctl({"status"}, {.env = {{"PLUGIND_SOCKET", "unix:" + daemon_.socket()}}}).code,
+            0);
+  EXPECT_EQ(Pluginctl({"--socket", "unix:" + daemon_.socket(), "status"},
+                      {.env = {{"PLUGIND_SOCKET", "/nope"}}})
                 .code,
             0);
-  EXPECT_EQ(Run({"status", "--socket", "/nope"}, Options()).code, 5);
+  EXPECT_EQ(Pluginctl({"status", "--socket", "/nope"}, Options()).code, 5);
 }
 
 TEST_F(ErrorTest, APathThatLooksLikeAUriIsStillAPath) {
   const std::string odd = folder_ + "/a b%20?#";
   std::filesystem::create_directory(odd);
   std::filesystem::create_symlink(daemon_.socket(), odd + "/s");
-  EXPECT_EQ(Run({"status", "--socket", odd + "/s"}).code, 0);
+  EXPECT_EQ(Pluginctl({"status", "--socket", odd + "/s"}).code, 0);
 }
 
 }  // namespace

@@ -282,7 +282,8 @@ TEST_F(StreamTest, WaitTimesOutOnADaemonThatSaysNothing) {
   std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
   ASSERT_EQ(bind(mute.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
   ASSERT_EQ(listen(mute.get(), 8), 0);
-  EXPECT_EQ(Run({"wait", "kv", "--for", "READY", "--timeout", "200ms", "--socket", path}).code, 7);
+  EXPECT_EQ(
+      Pluginctl({"wait", "kv", "--for", "READY", "--timeout", "200ms", "--socket", path}).code, 7);
 }
 
 TEST_F(StreamTest, WaitEndsWhenThePluginIsGone) {

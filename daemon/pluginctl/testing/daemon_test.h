@@ -27,7 +27,9 @@ class DaemonTest : public ::testing::Test {
 
   ProcessOptions Options() const { return {.env = {{"PLUGIND_SOCKET", daemon_.socket()}}}; }
 
-  Result Ctl(const std::vector<std::string>& arguments) const { return Run(arguments, Options()); }
+  Result Ctl(const std::vector<std::string>& arguments) const {
+    return Pluginctl(arguments, Options());
+  }
 
   // One that is still running.
   std::unique_ptr<Process> Begin(const std::vector<std::string>& arguments) const {

@@ -162,7 +162,7 @@ Result Process::Wait() {
   return result_;
 }
 
-Result Run(const std::vector<std::string>& arguments, const ProcessOptions& options) {
+Result Pluginctl(const std::vector<std::string>& arguments, const ProcessOptions& options) {
   std::vector<std::string> argv = {PluginctlPath()};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return Process(argv, options).Wait();

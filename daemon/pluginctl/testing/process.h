@@ -56,7 +56,7 @@ class Process {
 };
 
 // A pluginctl with these arguments, from start to end.
-Result Run(const std::vector<std::string>& arguments, const ProcessOptions& options = {});
+Result Pluginctl(const std::vector<std::string>& arguments, const ProcessOptions& options = {});
 
 // The binary under test.
 const std::string& PluginctlPath();

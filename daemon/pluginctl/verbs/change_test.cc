@@ -243,7 +243,7 @@ TEST_F(ChangeTest, ATerminalShowsOneLineThatIsOverwritten) {
   ProcessOptions options = Options();
   options.terminal = true;
   options.env["TERM"] = "xterm";
-  const Result result = Run({"start", "kv"}, options);
+  const Result result = Pluginctl({"start", "kv"}, options);
   EXPECT_EQ(result.code, 0);
   EXPECT_EQ(result.out, "kv STARTING\r\x1b[Kkv: ready (pid 77)\r\n");
 }

@@ -26,7 +26,7 @@ class ConfigTest : public DaemonTest {
 };
 
 TEST_F(ConfigTest, CheckOfAGoodConfigurationIsDone) {
-  const Result result = Run({"config", "check", "--config", file_});
+  const Result result = Pluginctl({"config", "check", "--config", file_});
   EXPECT_EQ(result.code, 0);
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(result.err, file_ + ": no problems, 2 plugins\n");
@@ -34,41 +34,41 @@ TEST_F(ConfigTest, CheckOfAGoodConfigurationIsDone) {
 
 TEST_F(ConfigTest, CheckListsEveryErrorWithItsPlace) {
   Write("plugins.d/kv.toml", "comand = [\"/bin/true\"]\nenabled = 3\n");
-  const Result result = Run({"config", "check", "--config", file_});
+  const Result result = Pluginctl({"config", "check", "--config", file_});
   EXPECT_EQ(result.code, 1);
   EXPECT_THAT(result.out, HasSubstr(folder_ + "/plugins.d/kv.toml:1:1: "));
   EXPECT_THAT(result.out, HasSubstr(folder_ + "/plugins.d/kv.toml:2:"));
-  const Result json = Run({"config", "check", "--config", file_, "-o", "json"});
+  const Result json = Pluginctl({"config", "check", "--config", file_, "-o", "json"});
   EXPECT_EQ(json.code, 1);
   EXPECT_EQ(nlohmann::json::parse(json.out).at("ok"), false);
 }
 
 TEST_F(ConfigTest, CheckOfAFileThatWasNamedAndIsMissingFails) {
-  EXPECT_EQ(Run({"config", "check", "--config", folder_ + "/none.toml"}).code, 1);
+  EXPECT_EQ(Pluginctl({"config", "check", "--config", folder_ + "/none.toml"}).code, 1);
 }
 
 TEST_F(ConfigTest, ShowPrintsEverySettingAndWhereItComesFrom) {
-  const Result plain = Run({"config", "show", "--config", file_});
+  const Result plain = Pluginctl({"config", "show", "--config", file_});
   EXPECT_EQ(plain.code, 0);
   EXPECT_THAT(plain.out, StartsWith("# " + file_ + "\n[daemon]\nlog_level = \"debug\"\n"));
   EXPECT_THAT(plain.out, HasSubstr("after = [\"kv\"]\n"));
-  const Result origin = Run({"config", "show", "--config", file_, "--origin"});
+  const Result origin = Pluginctl({"config", "show", "--config", file_, "--origin"});
   EXPECT_THAT(origin.out, HasSubstr("log_level = \"debug\"  # " + file_ + ":2\n"));
   EXPECT_THAT(origin.out, HasSubstr("  # default\n"));
 }
 
 TEST_F(ConfigTest, ShowOfOnePluginIsAFileThatLoads) {
-  const Result result = Run({"config", "show", "web", "--config", file_});
+  const Result result = Pluginctl({"config", "show", "web", "--config", file_});
   EXPECT_EQ(result.code, 0);
   EXPECT_THAT(result.out, HasSubstr("after = [\"kv\"]\n"));
   EXPECT_THAT(result.out, Not(HasSubstr("log_level")));
   Write("plugins.d/web.toml", result.out);
-  EXPECT_EQ(Run({"config", "check", "--config", file_}).code, 0);
-  EXPECT_EQ(Run({"config", "show", "wep", "--config", file_}).code, 4);
+  EXPECT_EQ(Pluginctl({"config", "check", "--config", file_}).code, 0);
+  EXPECT_EQ(Pluginctl({"config", "show", "wep", "--config", file_}).code, 4);
 }
 
 TEST_F(ConfigTest, ShowAsJsonHasEverySetting) {
-  const Result result = Run({"config", "show", "kv", "--config", file_, "-o", "json"});
+  const Result result = Pluginctl({"config", "show", "kv", "--config", file_, "-o", "json"});
   EXPECT_EQ(result.code, 0);
   bool seen = false;
   for (const auto& each : nlohmann::json::parse(result.out).at("settings")) {

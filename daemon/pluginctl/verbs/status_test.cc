@@ -130,16 +130,16 @@ TEST_F(StatusTest, ColoursAndCutsOnlyOnATerminal) {
   ProcessOptions options = Options();
   options.terminal = true;
   options.env["TERM"] = "xterm";
-  const std::string coloured = Run({"status"}, options).out;
+  const std::string coloured = Pluginctl({"status"}, options).out;
   EXPECT_THAT(coloured, HasSubstr("\x1b[32mREADY\x1b[0m"));
   EXPECT_THAT(coloured, HasSubstr("…"));
   EXPECT_THAT(coloured, Not(HasSubstr(reason)));
 
   options.env["NO_COLOR"] = "1";
-  EXPECT_THAT(Run({"status"}, options).out, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(Pluginctl({"status"}, options).out, Not(HasSubstr("\x1b")));
   options.env.erase("NO_COLOR");
   options.env["TERM"] = "dumb";
-  EXPECT_THAT(Run({"status"}, options).out, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(Pluginctl({"status"}, options).out, Not(HasSubstr("\x1b")));
 }
 
 TEST_F(StatusTest, ThousandsOfStderrTailsFitIntoOneAnswer) {

@@ -1,0 +1,114 @@
+# Completion of pluginctl for bash. Plugin names come from the daemon; without one there are none to offer.
+
+_pluginctl_names() {
+  # Asks the pluginctl that is being typed, at the socket that is being typed.
+  local i socket=()
+  for ((i = 1; i + 1 < COMP_CWORD; i++)); do
+    if [[ ${COMP_WORDS[i]} == --socket ]]; then
+      if [[ ${COMP_WORDS[i + 1]} == = ]]; then ((i++)); fi
+      socket=(--socket "${COMP_WORDS[i + 1]}")
+    fi
+  done
+  "${COMP_WORDS[0]}" "${socket[@]}" __complete plugins 2>/dev/null
+}
+
+_pluginctl() {
+  local verbs='status start stop restart reload enable disable logs events wait info config version'
+  local states='STOPPED WAITING STARTING READY UNREADY DRAINING STOPPING BACKOFF QUARANTINED FAILED'
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+  COMPREPLY=()
+
+  # bash takes "--for=READY" for three words.
+  if [[ $cur == = ]]; then
+    cur=''
+  elif [[ $prev == = ]]; then
+    prev=${COMP_WORDS[COMP_CWORD - 2]}
+  fi
+
+  # The verb, and the names given before the cursor: words that are neither options nor their values.
+  local i word verb='' sub='' given=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    case $word in
+      --socket | -o | --output | --timeout | --for | -n | --lines | --since-seq | --from | --plugin | --config)
+        if [[ ${COMP_WORDS[i + 1]} == = ]]; then ((i++)); fi
+        ((i++))
+        ;;
+      -*) ;;
+      *)
+        if [[ -z $verb ]]; then
+          verb=$word
+        elif [[ $verb == config && -z $sub ]]; then
+          sub=$word
+        else
+          given+=("$word")
+        fi
+        ;;
+    esac
+  done
+
+  case $prev in
+    --socket | --config)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+      return
+      ;;
+    -o | --output)
+      mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur")
+      return
+      ;;
+    --timeout)
+      mapfile -t COMPREPLY < <(compgen -W '10s 30s 1m 5m 0s' -- "$cur")
+      return
+      ;;
+    --for)
+      # A list: what stands before the last comma is kept.
+      local before=''
+      if [[ $cur == *,* ]]; then before=${cur%,*},; fi
+      mapfile -t COMPREPLY < <(compgen -P "$before" -W "$states" -- "${cur##*,}")
+      return
+      ;;
+    --plugin)
+      mapfile -t COMPREPLY < <(compgen -W "$(_pluginctl_names)" -- "$cur")
+      return
+      ;;
+    -n | --lines | --since-seq | --from) return ;;
+  esac
+
+  if [[ -z $verb ]]; then
+    local words=$verbs
+    if [[ $cur == -* ]]; then words='--socket --help --version'; fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+    return
+  fi
+
+  local options='--help --socket' most=0 # `most`: how many names the verb takes
+  case $verb in
+    status) options+=' --output --check' most=1 ;;
+    start | stop | restart | reload | enable | disable) options+=' --no-wait --timeout' most=99 ;;
+    logs) options+=' --follow --lines --since-seq --output' most=1 ;;
+    events) options+=' --follow --lines --from --plugin --output' ;;
+    wait) options+=' --for --timeout' most=1 ;;
+    info | version) options+=' --output' ;;
+    config)
+      if [[ -z $sub && $cur != -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W 'check show' -- "$cur")
+        return
+      fi
+      options+=' --config --output'
+      if [[ $sub == show ]]; then options+=' --origin' most=1; fi
+      ;;
+  esac
+
+  if [[ $cur == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+  elif ((${#given[@]} < most)); then
+    local name names=()
+    while read -r name; do
+      if [[ " ${given[*]} " != *" $name "* ]]; then names+=("$name"); fi
+    done < <(_pluginctl_names)
+    mapfile -t COMPREPLY < <(compgen -W "${names[*]}" -- "$cur")
+  fi
+}
+
+complete -F _pluginctl pluginctl

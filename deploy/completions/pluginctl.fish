@@ -1,0 +1,87 @@
+# Completion of pluginctl for fish. Plugin names come from the daemon; without one there are none to offer.
+
+set -l verbs status start stop restart reload enable disable logs events wait info config version
+set -l changes start stop restart reload enable disable
+set -l states STOPPED WAITING STARTING READY UNREADY DRAINING STOPPING BACKOFF QUARANTINED FAILED
+
+# The words before the cursor that are neither options nor their values; the first is the verb.
+function __pluginctl_plain
+    set -l words (commandline -opc)
+    set -e words[1]
+    set -l skip 0
+    for word in $words
+        if test $skip = 1
+            set skip 0
+        else if contains -- $word --socket -o --output --timeout --for -n --lines --since-seq --from --plugin --config
+            set skip 1
+        else if not string match -q -- '-*' $word
+            echo $word
+        end
+    end
+end
+
+function __pluginctl_verb_is
+    set -l plain (__pluginctl_plain)
+    test (count $plain) -gt 0; and contains -- $plain[1] $argv
+end
+
+# Whether fewer than this many names were given to the verb.
+function __pluginctl_names_left
+    test (count (__pluginctl_plain)) -le $argv[1]
+end
+
+function __pluginctl_names
+    set -l words (commandline -opc)
+    set -l socket
+    if set -l at (contains -i -- --socket $words); and set -q words[(math $at + 1)]
+        set socket --socket $words[(math $at + 1)]
+    else if set -l joined (string match -r -- '^--socket=(.*)' $words)
+        set socket --socket $joined[2]
+    end
+    set -l given (__pluginctl_plain)
+    for name in ($words[1] $socket __complete plugins 2>/dev/null)
+        contains -- $name $given; or echo $name
+    end
+end
+
+# What was typed of a list up to its last comma, with each state after it.
+function __pluginctl_state_list
+    set -l before (string match -r -- '^(?:--for=)?(.*,)' (commandline -ct))[2]
+    for state in $argv
+        echo $before$state
+    end
+end
+
+complete -c pluginctl -f
+complete -c pluginctl -s h -l help -d 'Print help'
+complete -c pluginctl -l socket -r -F -d "plugind's socket"
+complete -c pluginctl -n 'not __pluginctl_plain | string length -q' -l version -d 'Print the version'
+
+for pair in 'status:Show all plugins, or one in detail' 'start:Start plugins' 'stop:Stop plugins' \
+        'restart:Stop plugins and start them again' 'reload:Read the configuration again' \
+        'enable:Allow plugins to run, and start them' 'disable:Stop plugins and refuse to start them' \
+        'logs:Show a plugin\'s log' 'events:Show changes of state' 'wait:Wait until a plugin is in a state' \
+        'info:Show the daemon itself' 'config:Look at the configuration files' 'version:Show the version of pluginctl'
+    set -l split (string split -m 1 : -- $pair)
+    complete -c pluginctl -n 'not __pluginctl_plain | string length -q' -a $split[1] -d $split[2]
+end
+
+complete -c pluginctl -n "__pluginctl_verb_is $changes" -a '(__pluginctl_names)' -d Plugin
+complete -c pluginctl -n '__pluginctl_verb_is status logs wait; and __pluginctl_names_left 1' -a '(__pluginctl_names)' -d Plugin
+
+complete -c pluginctl -n '__pluginctl_verb_is status logs events info config version' -s o -l output -x -a 'text json' -d 'How to print'
+complete -c pluginctl -n '__pluginctl_verb_is status' -l check -d 'Exit with 3 unless every wanted plugin is READY'
+complete -c pluginctl -n "__pluginctl_verb_is $changes" -l no-wait -d 'Return as soon as plugind has taken the request'
+complete -c pluginctl -n "__pluginctl_verb_is $changes wait" -l timeout -x -a '10s 30s 1m 5m 0s' -d 'How long to wait'
+complete -c pluginctl -n '__pluginctl_verb_is logs events' -s f -l follow -d 'Go on with new ones'
+complete -c pluginctl -n '__pluginctl_verb_is logs events' -s n -l lines -x -d 'Start with the newest N'
+complete -c pluginctl -n '__pluginctl_verb_is logs' -l since-seq -x -d 'Start with entry N'
+complete -c pluginctl -n '__pluginctl_verb_is events' -l from -x -d 'Start with event N'
+complete -c pluginctl -n '__pluginctl_verb_is events' -l plugin -x -a '(__pluginctl_names)' -d "Only this plugin's"
+complete -c pluginctl -n '__pluginctl_verb_is wait' -l for -x -a "(__pluginctl_state_list $states)" -d 'One of these states'
+
+complete -c pluginctl -n '__pluginctl_verb_is config; and __pluginctl_names_left 1' -a check -d 'List every error'
+complete -c pluginctl -n '__pluginctl_verb_is config; and __pluginctl_names_left 1' -a show -d 'Print every setting'
+complete -c pluginctl -n '__pluginctl_verb_is config; and contains show (__pluginctl_plain); and __pluginctl_names_left 2' -a '(__pluginctl_names)' -d Plugin
+complete -c pluginctl -n '__pluginctl_verb_is config' -l config -r -F -d plugind.toml
+complete -c pluginctl -n '__pluginctl_verb_is config; and contains show (__pluginctl_plain)' -l origin -d 'Say where each setting comes from'
