@@ -326,6 +326,30 @@ TEST_F(LoadTest, TakesAnEmptyEnvironmentAndNoMetrics) {
   EXPECT_EQ(result.config.daemon.metrics_listen, "");
 }
 
+TEST_F(LoadTest, LooksUpUserAndGroupWhenItIsRoot) {
+  folder_.Write("plugind.toml", "");
+  folder_.Write("plugins.d/kv.toml",
+                std::string(kCommand) + "user = \"daemon\"\ngroup = \"tty\"\n");
+  const auto result = LoadAll();
+  if (geteuid() == 0) {
+    ASSERT_THAT(result.problems, IsEmpty());
+    EXPECT_EQ(result.config.plugins.at("kv").identity->uid, 1u);
+    EXPECT_EQ(result.config.plugins.at("kv").identity->gid, 5u);
+  } else {
+    EXPECT_THAT(Messages(),
+                ElementsAre("plugins.d/kv.toml:2:8: \"user\": plugind must run as root for this",
+                            "plugins.d/kv.toml:3:9: \"group\": plugind must run as root for this"));
+  }
+}
+
+TEST_F(LoadTest, NamesAnUnknownUserInItsPlace) {
+  if (geteuid() != 0) return;  // said already: nobody but root may have one
+  folder_.Write("plugind.toml", "");
+  folder_.Write("plugins.d/kv.toml", std::string(kCommand) + "user = \"no-such-user\"\n");
+  EXPECT_THAT(Messages(), ElementsAre("plugins.d/kv.toml:2:8: \"user\": there is no user "
+                                      "\"no-such-user\""));
+}
+
 TEST_F(LoadTest, TakesRelativePathsFromTheWorkingDirectory) {
   folder_.Write("plugind.toml", "[daemon]\nlog_level = 1\n");
   const auto before = std::filesystem::current_path();
