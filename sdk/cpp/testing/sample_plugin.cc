@@ -1,5 +1,6 @@
 // The plugin that serve_test runs. Its own arguments, in any order:
 //   --versions=2,4   --cookie=KEY=VALUE   --nofile=N   --timeout-ms=N   --fail-start --early-print
+#include <grpcpp/grpcpp.h>
 #include <plugind/plugin.h>
 #include <sys/resource.h>
 #include <unistd.h>
