@@ -41,9 +41,12 @@ grpc::ServerUnaryReactor* ControlService::OnLoop(grpc::CallbackServerContext* co
 void ControlService::FillPlugin(const supervisor::PluginStatus& status, size_t max_tail, v1::Plugin* to) const {
   Fill(status, to);
   if (!status.last_exit) return;
-  const observe::PluginLog* const log = parts_.supervisor.Log(status.name);
-  if (log == nullptr) return;
-  to->mutable_last_exit()->set_stderr_tail(log->StderrTail(status.last_exit->instance, max_tail));
+  std::string_view tail = parts_.supervisor.StderrTail(status.name);
+  if (tail.size() > max_tail) {
+    tail.remove_prefix(tail.size() - max_tail);
+    tail.remove_prefix(std::min(tail.find('\n') + 1, tail.size()));  // whole lines
+  }
+  to->mutable_last_exit()->set_stderr_tail(std::string(tail));
 }
 
 grpc::ServerUnaryReactor* ControlService::ListPlugins(grpc::CallbackServerContext* context,

@@ -10,6 +10,8 @@
 namespace plugind::supervisor {
 namespace {
 
+constexpr size_t kMaxStderrTail = size_t{64} * 1024;
+
 // What an event is called: the state entered, or what led there where that says more.
 std::string_view EventType(State next, Input input) {
   switch (next) {
@@ -363,6 +365,7 @@ void Plugin::OnExited(const ExitStatus& status, Instant at) {
   DrainOutput();
   record_.last_exit =
       LastExit{status, clock.WallNow() - (clock.Now() - at), record_.instance, record_.pid};
+  stderr_tail_.reset();
   ladder_.reset();
   health_.reset();
   client_.reset();
@@ -459,10 +462,13 @@ void Plugin::AttachOutput(UniqueFd stdout_pipe, UniqueFd stderr_pipe) {
     const int fd = log_->fd(stream);
     if (fd >= 0) around_.loop.Watch(fd, EPOLLIN, [this, stream](uint32_t) { PumpOutput(stream); });
   }
+  // A predecessor may have taken bytes off the pipes and died before it made lines of them.
+  PumpOutput(observe::Source::kStdout);
+  PumpOutput(observe::Source::kStderr);
 }
 
 void Plugin::PumpOutput(observe::Source stream) {
-  if (log_->Pump(stream) != observe::PluginLog::Pumped::kClosed) return;
+  if (log_->fd(stream) < 0 || log_->Pump(stream) != observe::PluginLog::Pumped::kClosed) return;
   around_.loop.Unwatch(log_->fd(stream));
   log_->Close(stream);
   if (stream == observe::Source::kStdout && state() == State::kStarting && !record_.handshake) {
@@ -547,6 +553,13 @@ void Plugin::AdoptNothing() {
   record_.end_cause = EndCause::kAsked;
   ReleaseProcess();
   Conclude("its start was interrupted");
+}
+
+const std::string& Plugin::StderrTail() const {
+  if (!stderr_tail_) {
+    stderr_tail_ = record_.last_exit ? log_->StderrTail(record_.last_exit->instance, kMaxStderrTail) : "";
+  }
+  return *stderr_tail_;
 }
 
 PluginStatus Plugin::Status() const {

@@ -59,6 +59,8 @@ class Plugin {
   bool automatic() const { return record_.automatic; }
   observe::PluginLog& log() { return *log_; }
   PluginStatus Status() const;
+  // The last words on stderr of the process that ended last, whole lines, 64 KiB at most.
+  const std::string& StderrTail() const;
 
   // Sets what is wanted. Becoming unwanted stops it; becoming wanted starts it, unless it is on its way out, when it
   // starts as soon as it is gone.
@@ -129,6 +131,7 @@ class Plugin {
   std::unique_ptr<observe::PluginLog> log_;
   Record record_;        // exactly what a successor would be told
   bool stuck_ = false;
+  mutable std::optional<std::string> stderr_tail_;  // read from the ring once: lists ask often
   Deadline start_deadline_;
   Deadline retry_;
   Deadline unready_;

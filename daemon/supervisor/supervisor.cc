@@ -181,6 +181,11 @@ observe::PluginLog* Supervisor::Log(const std::string& name) const {
   return plugin == nullptr ? nullptr : &plugin->log();
 }
 
+std::string_view Supervisor::StderrTail(const std::string& name) const {
+  const Plugin* const plugin = Find(name);
+  return plugin == nullptr ? std::string_view() : plugin->StderrTail();
+}
+
 Plugin* Supervisor::Find(const std::string& name) const {
   const auto it = plugins_.find(name);
   return it == plugins_.end() ? nullptr : it->second.get();

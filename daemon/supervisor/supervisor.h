@@ -59,6 +59,9 @@ class Supervisor final : public KeeperObserver {
   // Null when there is none of that name. Valid until the loop's next round.
   observe::PluginLog* Log(const std::string& name) const;
 
+  // See Plugin::StderrTail; empty when there is no plugin of that name.
+  std::string_view StderrTail(const std::string& name) const;
+
   // Operators' verbs. Durable when they return OK; what comes of them is told by events. NOT_FOUND, FAILED_PRECONDITION
   // (disabled), or the reason why the decision could not be stored, and then nothing has changed.
   absl::Status StartPlugin(const std::string& name);
