@@ -63,7 +63,13 @@ KeeperHarness::KeeperHarness(std::vector<std::string> environment) {
 }
 
 KeeperHarness::~KeeperHarness() {
-  client_.reset();
+  // In an orderly way: in its end the keeper kills the orphans too, which its own death would
+  // leave.
+  if (keeper_ > 0 && client_ != nullptr && !lost_) {
+    client_->BeginStop();
+    EndBrain(0);
+    EXPECT_EQ(AwaitKeeperExit(), 0);
+  }
   if (keeper_ > 0) {
     ::kill(keeper_, SIGKILL);
     ::waitpid(keeper_, nullptr, 0);

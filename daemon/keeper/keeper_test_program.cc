@@ -81,6 +81,7 @@ int RunReport(int argc, char** argv) {
     const int fd = std::atoi(entry->d_name);
     if (entry->d_name[0] != '.' && fd != dirfd(directory)) fds.insert(fd);
   }
+  closedir(directory);
   std::printf("fds=");
   for (const int fd : fds) std::printf("%d ", fd);
   int death_signal = 0;

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
 #include <ctime>
 #include <string>
 
@@ -17,9 +16,9 @@ std::string Now() {
   ::gmtime_r(&now.tv_sec, &utc);
   std::array<char, 32> day{};
   const size_t size = std::strftime(day.data(), day.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  std::array<char, 16> rest{};
-  std::snprintf(rest.data(), rest.size(), ".%06ldZ", now.tv_nsec / 1000);
-  return std::string(day.data(), size) + rest.data();
+  std::string micros = std::to_string(1'000'000 + now.tv_nsec / 1000);
+  micros.front() = '.';
+  return std::string(day.data(), size) + micros + "Z";
 }
 
 std::string Quoted(std::string_view text) {

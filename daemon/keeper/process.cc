@@ -222,6 +222,8 @@ std::vector<int> Process::KillThroughProc(bool spare) {
   }
   std::vector<int> pids;
   for (const Descendant& member : WithDescendants(roots)) {
+    if (StatOf(member.pid).state == 'Z')
+      continue;  // dead; its parent, another member, has not noticed
     pids.push_back(member.pid);
     if (!spare) KillDescendant(member);
   }
