@@ -188,7 +188,12 @@ class Runit(_ServiceDirectories):
 
 class S6(_ServiceDirectories):
     column = "s6"
-    absent = {"wakeups_checked": _NO_HEALTH, "get": _NO_RPC, "list": _NO_RPC}
+    absent = {
+        "overhead": "when it begins to start a process cannot be seen from outside",
+        "wakeups_checked": _NO_HEALTH,
+        "get": _NO_RPC,
+        "list": _NO_RPC,
+    }
 
     def start(self) -> None:
         need("s6-svscan", "s6")
@@ -201,13 +206,11 @@ class S6(_ServiceDirectories):
     def processes(self) -> dict[str, list[int]]:
         return {"s6": [self.pid, *self.supervisors("s6-supervise")]}
 
-    def spawn_and_ready(self, plugin: str, handshake: Report) -> tuple[int, int] | None:
-        # It restarts as soon as it has written down the death, and writes again when it is ready.
-        died = self.board.wait(self.key, plugin, lambda r: r.kind == "status")
+    def spawn_and_ready(self, plugin: str, handshake: Report) -> tuple[int | None, int] | None:
         ready = self.board.wait(
             self.key, plugin, lambda r: r.kind == "status" and r.at > handshake.at
         )
-        return (died.at, ready.at) if died and ready else None
+        return (None, ready.at) if ready else None
 
     def stop(self) -> None:
         if self._process is not None:
@@ -251,7 +254,7 @@ class GoHost(System):
     def seen(self, plugin: str, pid: int) -> Report | None:
         return self.board.wait(self.key, plugin, lambda r: r.kind == "seen" and r.pid == pid)
 
-    def spawn_and_ready(self, plugin: str, handshake: Report) -> tuple[int, int] | None:
+    def spawn_and_ready(self, plugin: str, handshake: Report) -> tuple[int | None, int] | None:
         def of(kind: str) -> Report | None:
             return self.board.wait(
                 self.key, plugin, lambda r: r.kind == kind and r.pid == handshake.pid

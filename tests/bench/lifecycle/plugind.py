@@ -129,7 +129,7 @@ class Plugind(System):
     def seen(self, plugin: str, pid: int) -> Report | None:
         return self.board.wait(self.key, plugin, lambda r: r.kind == "exited")
 
-    def spawn_and_ready(self, plugin: str, handshake: Report) -> tuple[int, int] | None:
+    def spawn_and_ready(self, plugin: str, handshake: Report) -> tuple[int | None, int] | None:
         spawn = self.board.wait(self.key, plugin, lambda r: r.kind == "starting")
         ready = self.board.wait(self.key, plugin, lambda r: r.kind == "ready")
         return (spawn.at, ready.at) if spawn and ready else None

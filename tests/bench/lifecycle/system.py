@@ -69,8 +69,8 @@ class System:
         """A subscriber knows it too; `received` says when. For most it is the same event."""
         return self.seen(plugin, pid)
 
-    def spawn_and_ready(self, plugin: str, handshake: Report) -> tuple[int, int] | None:
-        """When it began to start the process that printed `handshake`, and when it was ready."""
+    def spawn_and_ready(self, plugin: str, handshake: Report) -> tuple[int | None, int] | None:
+        """When it began to start the process that printed `handshake`, if that shows; READY."""
         return None
 
     def calls(self) -> dict[str, Callable[[], object]]:
@@ -146,7 +146,7 @@ def kill_once(system: System, plugin: str, at_age: float) -> dict[str, float]:
         if main is None:
             return shown
         shown["replaced"] = (main.at - killed) / MILLISECOND
-        if "overhead" in system.absent:
+        if "back" in system.absent:
             return shown
         handshake = board.wait(
             system.key, plugin, lambda r: r.kind == "handshake" and r.pid == main.pid
@@ -155,6 +155,7 @@ def kill_once(system: System, plugin: str, at_age: float) -> dict[str, float]:
             return shown
         if (times := system.spawn_and_ready(plugin, handshake)) is not None:
             spawn, ready = times
-            shown["overhead"] = (main.at - spawn + ready - handshake.at) / MILLISECOND
+            if spawn is not None:
+                shown["overhead"] = (main.at - spawn + ready - handshake.at) / MILLISECOND
             shown["back"] = (ready - killed) / MILLISECOND
     return shown
