@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <utility>
 
 #include "daemon/pluginctl/state.h"
 #include "daemon/pluginctl/text.h"
@@ -13,13 +14,13 @@ void Progress::Show(const std::string& plugin, v1::Plugin::State state, const st
                     const std::string& reason) {
   std::string line = fmt::format("{} {}", plugin, StateName(state));
   if (!phase.empty()) line += fmt::format(" {}", Printable(phase));
+  if (!terminal_.cursor && !reason.empty()) line += fmt::format(": {}", Printable(reason));
+  if (std::exchange(now_[plugin], line) == line) return;
   if (terminal_.cursor) {
-    now_[plugin] = line;
     Draw();
-    return;
+  } else {
+    Note(line);
   }
-  if (!reason.empty()) line += fmt::format(": {}", Printable(reason));
-  if (std::exchange(now_[plugin], line) != line) Note(line);
 }
 
 void Progress::Settle(const std::string& plugin, const std::string& line) {

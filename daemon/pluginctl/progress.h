@@ -32,7 +32,7 @@ class Progress {
   void Draw();
 
   const Terminal& terminal_;
-  std::map<std::string, std::string> now_;  // by plugin: its part of the overwritten line
+  std::map<std::string, std::string> now_;  // by plugin: what was told last
   bool drawn_ = false;
 };
 

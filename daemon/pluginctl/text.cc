@@ -120,15 +120,15 @@ std::string Truncate(std::string_view text, size_t columns) {
 }
 
 std::vector<std::string> LastLines(std::string_view text, size_t count) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
   std::vector<std::string> lines;
-  while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
-  while (!text.empty() && lines.size() < count) {
+  for (bool more = !text.empty(); more && lines.size() < count;) {
     const size_t newline = text.rfind('\n');
-    const size_t begin = newline == std::string_view::npos ? 0 : newline + 1;
-    std::string_view line = text.substr(begin);
+    more = newline != std::string_view::npos;
+    std::string_view line = more ? text.substr(newline + 1) : text;
     if (line.ends_with('\r')) line.remove_suffix(1);
     lines.push_back(Printable(line));
-    text = text.substr(0, begin == 0 ? 0 : newline);
+    if (more) text = text.substr(0, newline);
   }
   std::ranges::reverse(lines);
   return lines;

@@ -121,6 +121,7 @@ TEST_F(ChangeTest, RestartIsDoneWhenAnotherInstanceIsReady) {
   daemon_.Move("kv", {v1::Plugin::DRAINING});
   daemon_.Move("kv", {v1::Plugin::STOPPING});
   daemon_.Move("kv", {v1::Plugin::STOPPED, "", "", Dead});
+  ASSERT_TRUE(restart->AwaitText("kv STOPPED\n"));
   daemon_.Move("kv", Starting("b2"));
   daemon_.Move("kv", {v1::Plugin::READY});
   const Result result = restart->Wait();

@@ -71,7 +71,8 @@ TEST_F(ConfigTest, ShowAsJsonHasEverySetting) {
   const Result result = Pluginctl({"config", "show", "kv", "--config", file_, "-o", "json"});
   EXPECT_EQ(result.code, 0);
   bool seen = false;
-  for (const auto& each : nlohmann::json::parse(result.out).at("settings")) {
+  const auto document = nlohmann::json::parse(result.out);
+  for (const auto& each : document.at("settings")) {
     EXPECT_EQ(each.at("plugin"), "kv");
     if (each.at("key") != "command") continue;
     seen = true;
