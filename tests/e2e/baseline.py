@@ -14,8 +14,10 @@ from settings import SLOWNESS
 
 def held(pid: int) -> Counter[str]:
     """Open fds by kind, e.g. {"socket:": 7, "anon_inode:[pidfd]": 3}."""
-    return Counter(re.sub(r"\[\d+\]|/.*", "", target) if not target.startswith("/memfd:") else "/memfd:"
-                   for target in processes.open_fds(pid).values())
+    return Counter(
+        re.sub(r"\[\d+\]|/.*", "", target) if not target.startswith("/memfd:") else "/memfd:"
+        for target in processes.open_fds(pid).values()
+    )
 
 
 class Baseline:
@@ -33,24 +35,45 @@ class Baseline:
 
     def check_witness(self) -> None:
         plugin = self.daemon.get(self.witness)
-        assert plugin.pid == self.witness_pid and plugin.restarts == 0, f"the witness was restarted: {plugin}"
-        assert self.daemon.call(self.witness, "/fault.v1.Fault/Echo", b"still here") == b"still here"
+        assert (
+            plugin.pid == self.witness_pid and plugin.restarts == 0
+        ), f"the witness was restarted: {plugin}"
+        assert (
+            self.daemon.call(self.witness, "/fault.v1.Fault/Echo", b"still here") == b"still here"
+        )
 
     def check(self, gone: str = "") -> None:
         """`gone`: a plugin of which no process may be left."""
         self.check_witness()
         if gone:
-            eventually(lambda: not self.daemon.processes_of(gone), within=2, what=f"no process of {gone} is left")
+            eventually(
+                lambda: not self.daemon.processes_of(gone),
+                within=2,
+                what=f"no process of {gone} is left",
+            )
         running = {plugin.instance for plugin in self.daemon.list().values() if plugin.pid}
         instances = self.daemon.runtime / "i"
-        eventually(lambda: set(os.listdir(instances)) == running, within=2, what="only directories of running processes")
+        eventually(
+            lambda: set(os.listdir(instances)) == running,
+            within=2,
+            what="only directories of running processes",
+        )
         for program, pid in self.pids.items():
-            eventually(lambda pid=pid: not processes.zombies([pid]), within=2 * SLOWNESS, what=f"no zombies of {program}")
-            eventually(lambda program=program, pid=pid: not self._more(program, held(pid)), within=5 * SLOWNESS,
-                       what=f"{program} holds no more fds than before: {self._more(program, held(pid))}")
+            eventually(
+                lambda pid=pid: not processes.zombies([pid]),
+                within=2 * SLOWNESS,
+                what=f"no zombies of {program}",
+            )
+            eventually(
+                lambda program=program, pid=pid: not self._more(program, held(pid)),
+                within=5 * SLOWNESS,
+                what=f"{program} holds no more fds than before: {self._more(program, held(pid))}",
+            )
         # gRPC's own pool grows by a thread now and then, up to the number of processors; a leak grows without end.
         assert processes.threads(self.pids["plugind-keeper"]) == 1
-        assert processes.threads(self.pids["plugind"]) <= self.threads["plugind"] + (os.cpu_count() or 1)
+        assert processes.threads(self.pids["plugind"]) <= self.threads["plugind"] + (
+            os.cpu_count() or 1
+        )
 
     def _more(self, program: str, now: Counter[str]) -> Counter[str]:
         return now - self.fds[program]

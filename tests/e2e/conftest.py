@@ -19,7 +19,9 @@ from requirements import skip  # noqa: E402
 def pytest_configure(config: pytest.Config) -> None:
     for program in (settings.BIN / "plugind", settings.BIN / "pluginctl", settings.FAULT_PLUGIN):
         if not program.exists():
-            raise pytest.UsageError(f"{program} is missing: build first, or point PLUGIND_BUILD to a build tree")
+            raise pytest.UsageError(
+                f"{program} is missing: build first, or point PLUGIND_BUILD to a build tree"
+            )
 
 
 @pytest.fixture

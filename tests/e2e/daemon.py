@@ -52,11 +52,15 @@ def toml(value: Any) -> str:
 
 def toml_document(table: dict[str, Any]) -> str:
     """Scalars first, then one table a section: the form that a person would write."""
-    scalars = {k: v for k, v in table.items() if not isinstance(v, dict) or k in ("env", "magic_cookie")}
+    scalars = {
+        k: v for k, v in table.items() if not isinstance(v, dict) or k in ("env", "magic_cookie")
+    }
     sections = {k: v for k, v in table.items() if k not in scalars}
     lines = [f"{key} = {toml(value)}" for key, value in scalars.items()]
     for name, section in sections.items():
-        lines += ["", f"[{name}]"] + [f"{json.dumps(key)} = {toml(value)}" for key, value in section.items()]
+        lines += ["", f"[{name}]"] + [
+            f"{json.dumps(key)} = {toml(value)}" for key, value in section.items()
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -76,8 +80,13 @@ def error_info(error: grpc.RpcError) -> error_details_pb2.ErrorInfo:
 
 
 class Daemon:
-    def __init__(self, *, uid: int | None = None, settings: dict[str, Any] | None = None,
-                 environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        uid: int | None = None,
+        settings: dict[str, Any] | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         # Short, because a socket's path holds 107 bytes.
         self.root = Path(tempfile.mkdtemp(prefix="pd-"))
         self.config = self.root / "c" / "plugind.toml"
@@ -126,17 +135,34 @@ class Daemon:
     # ---- Its life ----
 
     def command(self) -> list[str]:
-        return [str(BIN / "plugind"), "--config", str(self.config), "--runtime-dir", str(self.runtime),
-                "--state-dir", str(self.state)]
+        return [
+            str(BIN / "plugind"),
+            "--config",
+            str(self.config),
+            "--runtime-dir",
+            str(self.runtime),
+            "--state-dir",
+            str(self.state),
+        ]
 
     def launch(self) -> None:
         """Starts it without waiting for anything."""
         variable, _, value = self.marker.partition("=")
         environment = {**os.environ, **self._environment, variable: value}
         environment.pop("NOTIFY_SOCKET", None)
-        credentials = {} if self.uid is None else {"user": self.uid, "group": self.uid, "extra_groups": []}
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=self._logs, stderr=self._logs,
-                                        env=environment, cwd="/", start_new_session=True, **credentials)
+        credentials = (
+            {} if self.uid is None else {"user": self.uid, "group": self.uid, "extra_groups": []}
+        )
+        self.process = subprocess.Popen(
+            self.command(),
+            stdin=subprocess.DEVNULL,
+            stdout=self._logs,
+            stderr=self._logs,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
+            **credentials,
+        )
 
     def start(self) -> Daemon:
         self.launch()
@@ -169,7 +195,9 @@ class Daemon:
         try:
             ended = self.process.wait(within)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"plugind did not end within {within} s:\n{self.log_tail()}") from None
+            raise AssertionError(
+                f"plugind did not end within {within} s:\n{self.log_tail()}"
+            ) from None
         finally:
             self.hang_up()
         assert ended == code, f"plugind ended with {ended}, not {code}:\n{self.log_tail()}"
@@ -195,7 +223,11 @@ class Daemon:
 
     def processes_of(self, name: str) -> list[processes.Process]:
         """Every process of a plugin, descendants that have fled included."""
-        return [process for process in processes.marked(f"PLUGIND_NAME={name}") if process in self.processes()]
+        return [
+            process
+            for process in processes.marked(f"PLUGIND_NAME={name}")
+            if process in self.processes()
+        ]
 
     def log_tail(self, size: int = 8000) -> str:
         return self.errors.read_text(errors="replace")[-size:]
@@ -216,18 +248,28 @@ class Daemon:
         self.hang_up()
         self._logs.close()
         if complaints:
-            raise AssertionError("\n".join(complaints) + f"\n--- {self.errors} ---\n{self.log_tail()}")
+            raise AssertionError(
+                "\n".join(complaints) + f"\n--- {self.errors} ---\n{self.log_tail()}"
+            )
         shutil.rmtree(self.root)
 
     def _check_alive(self, complaints: list[str]) -> None:
         info = self.info()
         if info.generation != self.brain_kills:
-            complaints.append(f"plugind was started {info.generation} times anew; {self.brain_kills} were expected")
+            complaints.append(
+                f"plugind was started {info.generation} times anew; {self.brain_kills} were expected"
+            )
         # A child that has just ended is a zombie until its parent's next step: what stays one is the fault.
         try:
-            eventually(lambda: not processes.zombies([info.pid, info.keeper_pid]), within=2 * SLOWNESS, what="no zombies")
+            eventually(
+                lambda: not processes.zombies([info.pid, info.keeper_pid]),
+                within=2 * SLOWNESS,
+                what="no zombies",
+            )
         except AssertionError:
-            complaints.append(f"zombies: {list(map(str, processes.zombies([info.pid, info.keeper_pid])))}")
+            complaints.append(
+                f"zombies: {list(map(str, processes.zombies([info.pid, info.keeper_pid])))}"
+            )
 
     def _check_ended(self, complaints: list[str]) -> None:
         try:
@@ -243,7 +285,12 @@ class Daemon:
                     self.process.wait(5)
         instances = self.runtime / "i"
         # After a `kill -9` of the keeper there is nobody to remove the directories: the next start does.
-        if self.process and self.process.returncode == 0 and instances.exists() and (left := os.listdir(instances)):
+        if (
+            self.process
+            and self.process.returncode == 0
+            and instances.exists()
+            and (left := os.listdir(instances))
+        ):
             complaints.append(f"directories of processes that are gone: {left}")
         for file in self.state.glob("*.json"):
             try:
@@ -273,14 +320,18 @@ class Daemon:
         self._plugin_channels = {}
 
     def info(self, timeout: float = 10 * SLOWNESS) -> control_pb2.GetDaemonInfoResponse:
-        return self.rpc.GetDaemonInfo(control_pb2.GetDaemonInfoRequest(), timeout=timeout, wait_for_ready=True)
+        return self.rpc.GetDaemonInfo(
+            control_pb2.GetDaemonInfoRequest(), timeout=timeout, wait_for_ready=True
+        )
 
     def get(self, name: str) -> control_pb2.Plugin:
         request = control_pb2.GetPluginRequest(name=name)
         return self.rpc.GetPlugin(request, timeout=10 * SLOWNESS, wait_for_ready=True).plugin
 
     def list(self) -> dict[str, control_pb2.Plugin]:
-        response = self.rpc.ListPlugins(control_pb2.ListPluginsRequest(), timeout=10 * SLOWNESS, wait_for_ready=True)
+        response = self.rpc.ListPlugins(
+            control_pb2.ListPluginsRequest(), timeout=10 * SLOWNESS, wait_for_ready=True
+        )
         return {plugin.name: plugin for plugin in response.plugins}
 
     def change(self, verb: str, name: str) -> int:
@@ -290,7 +341,9 @@ class Daemon:
         return method(request, timeout=10 * SLOWNESS, wait_for_ready=True).event_sequence
 
     def reload(self) -> control_pb2.ReloadResponse:
-        return self.rpc.Reload(control_pb2.ReloadRequest(), timeout=20 * SLOWNESS, wait_for_ready=True)
+        return self.rpc.Reload(
+            control_pb2.ReloadRequest(), timeout=20 * SLOWNESS, wait_for_ready=True
+        )
 
     def events(self, from_sequence: int = 1, name: str = "") -> list[control_pb2.Event]:
         """The kept ones."""
@@ -298,7 +351,9 @@ class Daemon:
         stream = self.rpc.WatchEvents(request, timeout=10 * SLOWNESS, wait_for_ready=True)
         return [event for response in stream for event in response.events]
 
-    def follow_events(self, from_sequence: int = 0, name: str = "", within: float = 20.0) -> Iterator[control_pb2.Event]:
+    def follow_events(
+        self, from_sequence: int = 0, name: str = "", within: float = 20.0
+    ) -> Iterator[control_pb2.Event]:
         """Events as they come, across deaths of plugind, each once; ends when the time is up."""
         deadline = time.monotonic() + within
         sequence = from_sequence
@@ -311,19 +366,31 @@ class Daemon:
                         sequence = event.sequence + 1
                         yield event
             except grpc.RpcError as error:
-                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                if error.code() not in (
+                    grpc.StatusCode.UNAVAILABLE,
+                    grpc.StatusCode.DEADLINE_EXCEEDED,
+                ):
                     raise
             finally:
                 stream.cancel()
 
-    def wait_event(self, name: str, matches: Callable[[control_pb2.Event], bool], *, since: int = 1,
-                   within: float = 20.0, what: str = "the event") -> control_pb2.Event:
+    def wait_event(
+        self,
+        name: str,
+        matches: Callable[[control_pb2.Event], bool],
+        *,
+        since: int = 1,
+        within: float = 20.0,
+        what: str = "the event",
+    ) -> control_pb2.Event:
         seen = []
         for event in self.follow_events(since, name, within * SLOWNESS):
             if matches(event):
                 return event
             seen.append(brief(event))
-        raise AssertionError(f"{name}: no {what} within {within * SLOWNESS} s; seen since {since}: {seen}")
+        raise AssertionError(
+            f"{name}: no {what} within {within * SLOWNESS} s; seen since {since}: {seen}"
+        )
 
     def wait_state(self, name: str, state: str, *, within: float = 20.0) -> control_pb2.Plugin:
         """Until the plugin is in that state; returns it as it is then."""
@@ -334,8 +401,13 @@ class Daemon:
         deadline = time.monotonic() + within * SLOWNESS
         while True:
             left = (deadline - time.monotonic()) / SLOWNESS
-            event = self.wait_event(name, lambda e: State.Name(e.to) == state, since=since, within=left,
-                                    what=f"state {state} (it was {State.Name(plugin.state)}: {plugin.reason!r})")
+            event = self.wait_event(
+                name,
+                lambda e: State.Name(e.to) == state,
+                since=since,
+                within=left,
+                what=f"state {state} (it was {State.Name(plugin.state)}: {plugin.reason!r})",
+            )
             plugin = self.get(name)
             if State.Name(plugin.state) == state:
                 return plugin
@@ -344,15 +416,23 @@ class Daemon:
     def wait_ready(self, *names: str, within: float = 20.0) -> dict[str, control_pb2.Plugin]:
         return {name: self.wait_state(name, "READY", within=within) for name in names}
 
-    def logs(self, name: str, from_sequence: int = 0, tail: int | None = None) -> list[control_pb2.LogEntry]:
+    def logs(
+        self, name: str, from_sequence: int = 0, tail: int | None = None
+    ) -> list[control_pb2.LogEntry]:
         request = control_pb2.StreamLogsRequest(name=name, from_sequence=from_sequence)
         if tail is not None:
             request.tail = tail
         stream = self.rpc.StreamLogs(request, timeout=30 * SLOWNESS, wait_for_ready=True)
         return [entry for response in stream for entry in response.entries]
 
-    def wait_log(self, name: str, matches: Callable[[control_pb2.LogEntry], bool], *, within: float = 20.0,
-                 what: str = "the entry") -> control_pb2.LogEntry:
+    def wait_log(
+        self,
+        name: str,
+        matches: Callable[[control_pb2.LogEntry], bool],
+        *,
+        within: float = 20.0,
+        what: str = "the entry",
+    ) -> control_pb2.LogEntry:
         request = control_pb2.StreamLogsRequest(name=name, follow=True)
         stream = self.rpc.StreamLogs(request, timeout=within * SLOWNESS, wait_for_ready=True)
         seen: list[str] = []
@@ -384,22 +464,35 @@ class Daemon:
 
     # ---- pluginctl ----
 
-    def ctl(self, *arguments: str, code: int = 0, within: float = 40.0,
-            uid: int | None = None) -> subprocess.CompletedProcess[str]:
+    def ctl(
+        self, *arguments: str, code: int = 0, within: float = 40.0, uid: int | None = None
+    ) -> subprocess.CompletedProcess[str]:
         command = [str(BIN / "pluginctl"), "--socket", str(self.socket), *arguments]
         credentials = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=within * SLOWNESS,
-                              stdin=subprocess.DEVNULL, **credentials)
-        assert done.returncode == code, f"{command} ended with {done.returncode}, not {code}:\n{done.stdout}{done.stderr}"
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=within * SLOWNESS,
+            stdin=subprocess.DEVNULL,
+            **credentials,
+        )
+        assert (
+            done.returncode == code
+        ), f"{command} ended with {done.returncode}, not {code}:\n{done.stdout}{done.stderr}"
         return done
 
     def status(self) -> dict[str, dict[str, Any]]:
-        return {plugin["name"]: plugin for plugin in json.loads(self.ctl("status", "-o", "json").stdout)["plugins"]}
+        return {
+            plugin["name"]: plugin
+            for plugin in json.loads(self.ctl("status", "-o", "json").stdout)["plugins"]
+        }
 
 
 def raw_call(channel: grpc.Channel, method: str, payload: bytes, timeout: float) -> bytes:
     def same(data: bytes) -> bytes:
         return data
+
     return channel.unary_unary(method, same, same)(payload, timeout=timeout, wait_for_ready=True)
 
 

@@ -31,8 +31,13 @@ def inspect(pid: int) -> Process | None:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return Process(pid, int(fields[1]), fields[0], int(fields[19]),
-                   tuple(argument.decode(errors="replace") for argument in arguments))
+    return Process(
+        pid,
+        int(fields[1]),
+        fields[0],
+        int(fields[19]),
+        tuple(argument.decode(errors="replace") for argument in arguments),
+    )
 
 
 def pids() -> list[int]:
@@ -48,14 +53,20 @@ def marked(marker: str) -> list[Process]:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        if wanted in environment.split(b"\0") and (process := inspect(pid)) and process.state != "Z":
+        if (
+            wanted in environment.split(b"\0")
+            and (process := inspect(pid))
+            and process.state != "Z"
+        ):
             found.append(process)
     return found
 
 
 def zombies(parents: list[int]) -> list[Process]:
     every = (inspect(pid) for pid in pids())
-    return [process for process in every if process and process.state == "Z" and process.ppid in parents]
+    return [
+        process for process in every if process and process.state == "Z" and process.ppid in parents
+    ]
 
 
 def open_fds(pid: int) -> dict[int, str]:

@@ -31,5 +31,3 @@ FAILPOINTS = _CACHE.get("PLUGIND_FAILPOINTS", "OFF") == "ON"
 SANITIZED = bool(_CACHE.get("PLUGIND_SANITIZE"))
 # How much longer than usual everything may take.
 SLOWNESS = 4.0 if SANITIZED else 1.0
-
-

@@ -16,8 +16,12 @@ def protos() -> dict[Path, list[str]]:
     """Each file by the folder that its imports start from."""
     # gRPC's own are taken from one folder further down: a generated package `grpc` would hide the real one.
     roots = {
-        SOURCE / "proto": ["plugind/control/v1/control.proto", "google/rpc/status.proto",
-                           "google/rpc/error_details.proto"],
+        SOURCE
+        / "proto": [
+            "plugind/control/v1/control.proto",
+            "google/rpc/status.proto",
+            "google/rpc/error_details.proto",
+        ],
         GRPC_PROTOS: ["health/v1/health.proto", "reflection/v1alpha/reflection.proto"],
     }
     for proto in sorted((SOURCE / "plugins").glob("*/**/*.proto")):
@@ -30,15 +34,24 @@ def generate() -> None:
     out = BUILD / "tests" / "stubs"
     out.mkdir(parents=True, exist_ok=True)
     stamp = out / "stamp"
-    newest = max((root / file).stat().st_mtime for root, files in protos().items() for file in files)
+    newest = max(
+        (root / file).stat().st_mtime for root, files in protos().items() for file in files
+    )
     # Several pytest processes share the build tree.
     with open(out / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.stat().st_mtime < newest:
             for root, files in protos().items():
                 subprocess.run(
-                    ["protoc", f"-I{root}", f"--python_out={out}", f"--grpc_python_out={out}",
-                     "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin", *files],
-                    check=True)
+                    [
+                        "protoc",
+                        f"-I{root}",
+                        f"--python_out={out}",
+                        f"--grpc_python_out={out}",
+                        "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin",
+                        *files,
+                    ],
+                    check=True,
+                )
             stamp.touch()
     sys.path.insert(0, str(out))

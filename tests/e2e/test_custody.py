@@ -65,7 +65,9 @@ class SecondInstances(threading.Thread):
             environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         except (FileNotFoundError, ProcessLookupError):
             return ""
-        return next((entry[13:].decode() for entry in environment if entry.startswith(b"PLUGIND_NAME=")), "")
+        return next(
+            (entry[13:].decode() for entry in environment if entry.startswith(b"PLUGIND_NAME=")), ""
+        )
 
     def finish(self) -> None:
         self._ended.set()
@@ -84,7 +86,9 @@ class LogReader:
 
     def read(self) -> None:
         for entry in self.daemon.logs(self.name, from_sequence=self.sequence + 1):
-            assert entry.sequence == self.sequence + 1, f"{self.name}: entry {entry.sequence} after {self.sequence}"
+            assert (
+                entry.sequence == self.sequence + 1
+            ), f"{self.name}: entry {entry.sequence} after {self.sequence}"
             assert entry.dropped_bytes == 0, f"{self.name}: {entry.dropped_bytes} bytes dropped"
             self.sequence = entry.sequence
             if match := LINE.fullmatch(entry.message):
@@ -101,7 +105,12 @@ def brain_of(keeper: int) -> int | None:
     """Found without asking it, so that one that is just starting can be killed too."""
     for pid in children(keeper):
         process = processes.inspect(pid)
-        if process and process.state not in "ZX" and process.arguments and Path(process.arguments[0]).name == "plugind":
+        if (
+            process
+            and process.state not in "ZX"
+            and process.arguments
+            and Path(process.arguments[0]).name == "plugind"
+        ):
             return pid
     return None
 
@@ -120,14 +129,20 @@ def answered_again(daemon: Daemon, old: int) -> float:
 
 @pytest.mark.campaign
 def test_kill_9_of_plugind_at_random_instants(daemon: Daemon) -> None:
-    randomness = random.Random(seed := int(os.environ.get("PLUGIND_SEED", str(time.time_ns() % 1_000_000))))
+    randomness = random.Random(
+        seed := int(os.environ.get("PLUGIND_SEED", str(time.time_ns() % 1_000_000)))
+    )
     print(f"PLUGIND_SEED={seed}")
     daemon.configure(daemon={"restarts_per_second": 0})
     steady = [f"steady{i:02}" for i in range(STEADY)]
     for name in steady:
         daemon.plugin(name, fault("good", "lines=25"))
-    daemon.plugin("looper", fault("good", "lines=10", "crash_after_ms=80"), backoff={"initial": "50ms", "max": "50ms"},
-                  quarantine={"failures": 0})
+    daemon.plugin(
+        "looper",
+        fault("good", "lines=10", "crash_after_ms=80"),
+        backoff={"initial": "50ms", "max": "50ms"},
+        quarantine={"failures": 0},
+    )
     daemon.plugin("held", fault("good"))
     daemon.start()
     before = daemon.wait_ready(*steady, "held", within=60)
@@ -163,7 +178,11 @@ def test_kill_9_of_plugind_at_random_instants(daemon: Daemon) -> None:
 
     for name in steady:
         plugin = daemon.get(name)
-        assert (plugin.pid, plugin.restarts, State.Name(plugin.state)) == (before[name].pid, 0, "READY"), plugin
+        assert (plugin.pid, plugin.restarts, State.Name(plugin.state)) == (
+            before[name].pid,
+            0,
+            "READY",
+        ), plugin
     held = daemon.get("held")
     assert State.Name(held.state) == "STOPPED" and not held.wanted
     instances = {reader.name: len(reader.lines) for reader in readers}
@@ -171,10 +190,12 @@ def test_kill_9_of_plugind_at_random_instants(daemon: Daemon) -> None:
     # The crash loop went on throughout, and every start of it was counted.
     assert restarts > 0 and instances["looper"] <= restarts + 1
     ordered = sorted(times)
-    print(f"control RPC after kill -9, {len(times)} times: p50 {statistics.median(times) * 1000:.0f} ms, "
-          f"p99 {ordered[int(len(ordered) * 0.99)] * 1000:.0f} ms, max {ordered[-1] * 1000:.0f} ms; "
-          f"{watch.looks} looks for second instances; "
-          f"{sum(sum(reader.lines.values()) for reader in readers)} numbered lines")
+    print(
+        f"control RPC after kill -9, {len(times)} times: p50 {statistics.median(times) * 1000:.0f} ms, "
+        f"p99 {ordered[int(len(ordered) * 0.99)] * 1000:.0f} ms, max {ordered[-1] * 1000:.0f} ms; "
+        f"{watch.looks} looks for second instances; "
+        f"{sum(sum(reader.lines.values()) for reader in readers)} numbered lines"
+    )
     assert ordered[-1] < (5.0 if SANITIZED else 0.5)
 
 
@@ -187,8 +208,11 @@ def test_kill_9_of_a_plugind_that_is_just_starting(daemon: Daemon) -> None:
     watch.start()
     for age_ms in (0, 2, 5, 10, 20, 40, 80):
         old = daemon.kill_brain()
-        second = eventually(lambda: (pid := brain_of(keeper)) != old and pid, within=20 * SLOWNESS,
-                            what="the next plugind")
+        second = eventually(
+            lambda: (pid := brain_of(keeper)) != old and pid,
+            within=20 * SLOWNESS,
+            what="the next plugind",
+        )
         time.sleep(age_ms / 1000)
         os.kill(second, signal.SIGKILL)
         daemon.brain_kills += 1
@@ -214,11 +238,14 @@ def test_kill_9_of_the_keeper_leaves_nothing_within_a_second(daemon: Daemon) -> 
         print("no writable cgroup v2: descendants that have fled are not covered")
     os.kill(daemon.get("stopped").pid, signal.SIGSTOP)
     os.kill(info.keeper_pid, signal.SIGKILL)
-    eventually(lambda: not daemon.processes(), within=1, what="neither plugind nor a plugin is left")
+    eventually(
+        lambda: not daemon.processes(), within=1, what="neither plugind nor a plugin is left"
+    )
     daemon.wait_ended(code=-signal.SIGKILL)
 
 
 # ---- Failpoints: killed at exactly that line ----
+
 
 def failpoints() -> list[str]:
     """By reading the source, so that none is forgotten."""
@@ -238,8 +265,19 @@ class Exercise:
         self.edits = 0
 
     def steps(self) -> list[Callable[[], None]]:
-        return [self.restart, self.die, self.stop_and_start, self.disable_and_enable, self.be_killed_hard, self.fail,
-                self.loop, self.reload, self.sighup, self.crash, self.terminate]
+        return [
+            self.restart,
+            self.die,
+            self.stop_and_start,
+            self.disable_and_enable,
+            self.be_killed_hard,
+            self.fail,
+            self.loop,
+            self.reload,
+            self.sighup,
+            self.crash,
+            self.terminate,
+        ]
 
     def insist(self, action: Callable[[], object]) -> None:
         deadline = time.monotonic() + 30 * SLOWNESS
@@ -302,8 +340,12 @@ class Exercise:
         assert self.daemon.process
         loaded = self.daemon.info().config_loaded_at
         self.daemon.process.send_signal(signal.SIGHUP)
-        eventually(lambda: self.insist(lambda: self.daemon.info()) or self.daemon.info().config_loaded_at != loaded,
-                   within=10 * SLOWNESS, what="the new configuration")
+        eventually(
+            lambda: self.insist(lambda: self.daemon.info())
+            or self.daemon.info().config_loaded_at != loaded,
+            within=10 * SLOWNESS,
+            what="the new configuration",
+        )
         self.arrive("subject", "READY")
 
     def crash(self) -> None:
@@ -318,20 +360,32 @@ class Exercise:
 
     def edit(self) -> None:
         self.edits += 1
-        self.daemon.plugin("subject", fault("good", f"edit={self.edits}"), backoff={"initial": "10ms"},
-                           quarantine={"failures": 0})
+        self.daemon.plugin(
+            "subject",
+            fault("good", f"edit={self.edits}"),
+            backoff={"initial": "10ms"},
+            quarantine={"failures": 0},
+        )
 
 
 if FAILPOINTS:
+
     @pytest.mark.parametrize("name", failpoints())
-    def test_kill_9_of_plugind_at_a_failpoint(name: str, make_daemon: Callable[..., Daemon], tmp_path: Path) -> None:
+    def test_kill_9_of_plugind_at_a_failpoint(
+        name: str, make_daemon: Callable[..., Daemon], tmp_path: Path
+    ) -> None:
         armed = tmp_path / name
         daemon = make_daemon(environment={"PLUGIND_FAILPOINT_DIR": str(tmp_path)})
         daemon.plugin("steady", fault("good", "lines=10"))
         daemon.plugin("held", fault("good"))
         daemon.plugin("stubborn", fault("ignores-sigterm"), stop={"grace": "50ms"}, enabled=True)
         daemon.plugin("refused", fault("wrong-core"))
-        daemon.plugin("looper", fault("exits"), backoff={"initial": "5ms", "max": "10ms"}, quarantine={"failures": 3})
+        daemon.plugin(
+            "looper",
+            fault("exits"),
+            backoff={"initial": "5ms", "max": "10ms"},
+            quarantine={"failures": 3},
+        )
         exercise = Exercise(daemon)
         exercise.edit()
         daemon.start()
@@ -346,7 +400,9 @@ if FAILPOINTS:
             step()
             if not armed.exists():
                 break
-        assert not armed.exists(), f"nothing that this test does reaches the failpoint {name}: give Exercise a step that does"
+        assert (
+            not armed.exists()
+        ), f"nothing that this test does reaches the failpoint {name}: give Exercise a step that does"
         daemon.brain_kills += 1
         print(f"{name}: reached by {step.__name__}")
         if step == exercise.terminate:
@@ -364,4 +420,6 @@ if FAILPOINTS:
 
     def test_there_are_failpoints_of_every_kind() -> None:
         for kind in ("spawn", "handshake", "stop", "persist"):
-            assert any(kind in name for name in failpoints()), f"no failpoint of {kind} in {failpoints()}"
+            assert any(
+                kind in name for name in failpoints()
+            ), f"no failpoint of {kind} in {failpoints()}"

@@ -18,7 +18,12 @@ from settings import PLUGIN_KILLS, SLOWNESS
 
 VICTIMS = 8
 # How a call of a plugin that is killed may end, when nothing stands between it and its caller.
-ENDS = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL}
+ENDS = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.INTERNAL,
+}
 
 
 class Caller(threading.Thread):
@@ -39,11 +44,15 @@ class Caller(threading.Thread):
             if current != address:
                 if channel:
                     channel.close()
-                address, channel = current, grpc.insecure_channel(current, options=CHANNEL_OPTIONS) if current else None
+                address, channel = current, (
+                    grpc.insecure_channel(current, options=CHANNEL_OPTIONS) if current else None
+                )
             while channel and not self._ended.is_set():
                 payload = os.urandom(32)
                 try:
-                    answer = channel.unary_unary("/fault.v1.Fault/Echo", None, None)(payload, timeout=5 * SLOWNESS)
+                    answer = channel.unary_unary("/fault.v1.Fault/Echo", None, None)(
+                        payload, timeout=5 * SLOWNESS
+                    )
                     self.ends["OK"] += 1
                     if answer != payload:
                         self.wrong.append(f"{payload!r} was answered {answer!r}")
@@ -105,11 +114,15 @@ def test_sigkill_of_plugins_under_calls(daemon: Daemon) -> None:
         caller.finish()
 
     plugins = daemon.list()
-    assert sum(plugins[name].restarts for name in names) == kills + VICTIMS, "each kill is one restart"
+    assert (
+        sum(plugins[name].restarts for name in names) == kills + VICTIMS
+    ), "each kill is one restart"
     assert all(State.Name(plugins[name].state) == "READY" for name in names)
     ends = sum((caller.ends for caller in callers), Counter())
     wrong = [what for caller in callers for what in caller.wrong]
-    print(f"{kills} kills in {took:.1f} s ({kills / took:.0f}/s) under {ends.total()} calls: {dict(ends)}")
+    print(
+        f"{kills} kills in {took:.1f} s ({kills / took:.0f}/s) under {ends.total()} calls: {dict(ends)}"
+    )
     assert not wrong, wrong[:10]
     assert ends["OK"] > kills
     for name in names:

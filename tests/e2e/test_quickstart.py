@@ -9,12 +9,17 @@ import pytest
 
 import settings
 
-
 # It builds the preset release itself, so one run of it is enough.
 if not settings.FAILPOINTS:
+
     @pytest.mark.campaign  # it builds, and may not stand in anyone's way
     def test_quickstart_calls_kills_and_shows_it_come_back() -> None:
-        done = subprocess.run([settings.SOURCE / "deploy" / "quickstart.sh"], capture_output=True, text=True, timeout=600)
+        done = subprocess.run(
+            [settings.SOURCE / "deploy" / "quickstart.sh"],
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         answers = re.findall(r"\(from process (\d+)\)", done.stdout)
         assert len(answers) == 2 and answers[0] != answers[1], done.stdout
