@@ -99,7 +99,8 @@ class CrashTest : public testing::Test {
       const auto out = (*log)->Pump(Source::kStdout);
       const auto err = (*log)->Pump(Source::kStderr);
       if (out == PluginLog::Pumped::kMore || err == PluginLog::Pumped::kMore) continue;
-      pollfd fds[] = {{(*log)->fd(Source::kStdout), POLLIN, 0}, {(*log)->fd(Source::kStderr), POLLIN, 0}};
+      pollfd fds[] = {{(*log)->fd(Source::kStdout), POLLIN, 0},
+                      {(*log)->fd(Source::kStderr), POLLIN, 0}};
       ::poll(fds, 2, -1);
     }
   }

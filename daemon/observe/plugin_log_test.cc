@@ -296,7 +296,7 @@ TEST_F(PluginLogTest, EveryEntryIsCleanAndTheBooksBalanceWhateverComes) {
   std::mt19937 random(4);
   Attach();
   std::string line;
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < 1000; ++round) {
     line.clear();
     for (size_t n = random() % 300; n > 0; --n) line.push_back(static_cast<char>(random()));
     if (random() % 20 == 0) line += std::string(random() % 40000, '\x7f');
@@ -340,7 +340,7 @@ TEST_F(PluginLogTest, ADamagedMemoryIsRefusedOrHarmless) {
   const std::vector<std::byte> good(memory->bytes().begin(), memory->bytes().end());
   const size_t records = 4096 + 4 * 32 * 1024;
   int refused = 0;
-  for (int round = 0; round < 1000; ++round) {
+  for (int round = 0; round < 400; ++round) {
     std::copy(good.begin(), good.end(), memory->bytes().begin());
     for (int flips = 0; flips < 4; ++flips) {
       const size_t at = random() % 2 ? random() % 4096 : records + random() % 30000;
@@ -359,7 +359,7 @@ TEST_F(PluginLogTest, ADamagedMemoryIsRefusedOrHarmless) {
     const auto entries = (*log)->Read((*log)->TailStart(1), 1);
     ASSERT_EQ(entries.size(), 1U);
   }
-  EXPECT_GT(refused, 100);
+  EXPECT_GT(refused, 40);
 }
 
 TEST_F(PluginLogTest, AnIdleLogTouchesOnePage) {
