@@ -10,7 +10,11 @@ from pathlib import Path
 
 
 def outcome(case: ElementTree.Element) -> str:
-    if case.find("failure") is not None or case.find("error") is not None or case.get("status") == "fail":
+    if (
+        case.find("failure") is not None
+        or case.find("error") is not None
+        or case.get("status") == "fail"
+    ):
         return "failed"
     if case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
         return "skipped"
@@ -19,8 +23,10 @@ def outcome(case: ElementTree.Element) -> str:
 
 def cases(file: Path) -> list[tuple[str, str]]:
     """(name, outcome) of each case of a JUnit file, as pytest, ctest and GoogleTest write it."""
-    return [(f"{case.get('classname', '')}.{case.get('name')}", outcome(case))
-            for case in ElementTree.parse(file).iter("testcase")]
+    return [
+        (f"{case.get('classname', '')}.{case.get('name')}", outcome(case))
+        for case in ElementTree.parse(file).iter("testcase")
+    ]
 
 
 def stage_cases(stage: Path) -> list[tuple[str, str]]:
@@ -30,8 +36,13 @@ def stage_cases(stage: Path) -> list[tuple[str, str]]:
         found += cases(stage / "gtest" / f"{program}.xml")
     for file in sorted(stage.glob("*.xml")):
         # A program that wrote its cases down is not counted once more, unless it failed after that (a leak, say).
-        found += [(name, what) for name, what in cases(file)
-                  if file.name != "ctest.xml" or what == "failed" or name.rpartition(".")[2] not in written]
+        found += [
+            (name, what)
+            for name, what in cases(file)
+            if file.name != "ctest.xml"
+            or what == "failed"
+            or name.rpartition(".")[2] not in written
+        ]
     checks = stage / "checks.txt"
     for line in checks.read_text().splitlines() if checks.exists() else []:
         what, name = line.split(" ", 1)

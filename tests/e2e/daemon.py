@@ -25,7 +25,7 @@ from processes import eventually
 from settings import BIN, FAULT_PLUGIN, SLOWNESS
 
 State = control_pb2.Plugin.State
-MARKER = "PLUGIND_TEST_ID"
+MARKER = "E2E_TEST_ID"
 NOBODY = 65534
 
 # Sanitizers print these on the standard error of the process that they find wrong.

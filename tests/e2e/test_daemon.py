@@ -21,7 +21,6 @@ from daemon import NOBODY, Daemon, State, fault
 from examples import add_greeter, call_greeter
 from processes import eventually
 from settings import SLOWNESS
-from examples import add_greeter, call_greeter
 
 # ---- The daemon's own life ----
 
