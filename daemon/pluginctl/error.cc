@@ -123,7 +123,7 @@ ExitCode Report(Connection& connection, const grpc::Status& status, const std::s
     for (const auto& [place, what] : details.violations) {
       fmt::print(stderr, "{}: {}\n", Printable(place), Printable(what));
     }
-    Complain("the configuration has errors; the old one stays in force");
+    Complain(message);
   } else if (details.reason == "PLUGIN_DISABLED") {
     Complain(
         fmt::format("{} is disabled; \"pluginctl enable {}\" allows it to run", plugin, plugin));

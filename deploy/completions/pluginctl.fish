@@ -46,9 +46,9 @@ end
 
 # What was typed of a list up to its last comma, with each state after it.
 function __pluginctl_state_list
-    set -l before (string match -r -- '^(?:--for=)?(.*,)' (commandline -ct))[2]
+    set -l before (string replace -r -- '^--for=' '' (commandline -ct) | string match -r -- '.*,' | string collect)
     for state in $argv
-        echo $before$state
+        echo "$before$state"
     end
 end
 

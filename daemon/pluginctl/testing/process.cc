@@ -66,9 +66,11 @@ Process::Process(std::vector<std::string> argv, const ProcessOptions& options) {
   }
   wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 
-  std::vector<std::string> environment = {std::string("PATH=") + std::getenv("PATH"),
-                                          "LANG=C.UTF-8", "TZ=UTC"};
-  for (const auto& [name, value] : options.env) environment.push_back(name + "=" + value);
+  std::map<std::string, std::string> variables = options.env;
+  variables.insert(
+      {{"PATH", std::getenv("PATH")}, {"LANG", "C.UTF-8"}, {"TZ", "UTC"}});  // where not given
+  std::vector<std::string> environment;
+  for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);

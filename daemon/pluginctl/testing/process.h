@@ -21,7 +21,8 @@ struct Result {
 };
 
 struct ProcessOptions {
-  std::map<std::string, std::string> env = {};  // beside PATH; nothing else is inherited
+  std::map<std::string, std::string> env =
+      {};                 // beside PATH, LANG and TZ; nothing else is inherited
   bool terminal = false;  // stdout and stderr are one terminal of 60 columns; read it as `out`
 };
 

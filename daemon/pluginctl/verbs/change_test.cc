@@ -282,7 +282,8 @@ TEST_F(ChangeTest, ReloadWaitsForWhatItTouched) {
 
 TEST_F(ChangeTest, ReloadOfABadConfigurationListsEveryError) {
   daemon_.FailOnce("Reload",
-                   RichStatus(grpc::StatusCode::INVALID_ARGUMENT, "2 errors", "CONFIG_INVALID",
+                   RichStatus(grpc::StatusCode::INVALID_ARGUMENT, "the configuration has 2 errors",
+                              "CONFIG_INVALID",
                               {{"/etc/plugind/plugins.d/kv.toml:3:1", "unknown key \"comand\""},
                                {"/etc/plugind/plugind.toml:9:5", "must be a number"}}));
   const Result result = Ctl({"reload"});
@@ -290,7 +291,7 @@ TEST_F(ChangeTest, ReloadOfABadConfigurationListsEveryError) {
   EXPECT_EQ(result.err,
             "/etc/plugind/plugins.d/kv.toml:3:1: unknown key \"comand\"\n"
             "/etc/plugind/plugind.toml:9:5: must be a number\n"
-            "pluginctl: the configuration has errors; the old one stays in force\n");
+            "pluginctl: the configuration has 2 errors\n");
 }
 
 TEST_F(ChangeTest, AReloadThatChangesNothingSaysSo) {
