@@ -8,7 +8,6 @@ namespace plugind::config {
 namespace {
 
 using ::testing::Contains;
-using ::testing::ElementsAre;
 
 constexpr uid_t kRoot = 0;
 

@@ -13,7 +13,6 @@ namespace plugind::config {
 namespace {
 
 using ::testing::Contains;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr auto kPlugin = R"(
