@@ -132,7 +132,6 @@ struct PluginLog::Impl {
   std::function<void()> on_appended;
   uint64_t notified = 1;          // the number before which followers were told of all entries
   uint64_t dropped_reported = 0;  // in entries
-  std::string scratch;            // for a line that wraps around in its staging area
 };
 
 absl::Status PluginLog::Impl::Recover() {
@@ -235,8 +234,9 @@ void PluginLog::Impl::ClosePipe(Stream stream) {
 void PluginLog::Impl::ParseStaged(Stream stream, bool end_open_line) {
   Staging& staged = staging[stream];
   const uint64_t before = staged.progress().consumed;
+  std::string wrapped;  // our own, because the tap may append in turn
   while (staged.pending() > 0) {
-    const std::string_view bytes = staged.Pending(kMaxLine + 1, scratch);
+    const std::string_view bytes = staged.Pending(kMaxLine + 1, wrapped);
     const size_t newline = bytes.find('\n');
     const bool ended = newline != std::string_view::npos;
     if (staged.progress().skipping != 0) {
