@@ -101,6 +101,8 @@ std::unique_ptr<Cgroup> Cgroup::Create() {
     ::rmdir(path.c_str());
     return nullptr;
   }
+  // Best effort: with it, memory.events tells of out-of-memory kills.
+  Write(path + "/cgroup.subtree_control", "+memory");
   return std::unique_ptr<Cgroup>(new Cgroup(std::move(path), std::move(lock)));
 }
 

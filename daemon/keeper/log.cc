@@ -1,5 +1,6 @@
 #include "daemon/keeper/log.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -47,8 +48,10 @@ void Log(std::string_view level, std::string_view message) {
     line.append(",\"logger\":\"keeper\",\"message\":").append(Quoted(message)).append("}");
   }
   line += '\n';
-  // Nothing better can be done about a stderr that takes no line.
-  (void)!::write(STDERR_FILENO, line.data(), line.size());
+  // A stderr that takes no line now (a pipe that nobody reads) must not hold up the keeper; the
+  // line is lost.
+  pollfd room{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&room, 1, 0) == 1) (void)!::write(STDERR_FILENO, line.data(), line.size());
 }
 
 }  // namespace plugind::keeper
