@@ -41,10 +41,32 @@ UniqueFd Take(std::map<std::string, UniqueFd>& fds, const char* name) {
   return node ? std::move(node.mapped()) : UniqueFd();
 }
 
-bool IsTrouble(const observe::Event& event) {
-  return event.type == "exited" || event.type == "start-failed" || event.type == "unhealthy" ||
-         event.type == "quarantined" || event.type == "failed" || event.type == "stuck" ||
-         event.type == "backoff";
+observe::Level Importance(std::string_view event_type) {
+  for (const std::string_view trouble :
+       {"exited", "start-failed", "unhealthy", "backoff", "quarantined", "failed", "stuck"}) {
+    if (event_type == trouble) return observe::Level::kWarn;
+  }
+  return event_type == "ready" || event_type == "stopped" ? observe::Level::kInfo : observe::Level::kDebug;
+}
+
+observe::Level LevelOf(config::LogLevel level) {
+  switch (level) {
+    case config::LogLevel::kTrace: return observe::Level::kTrace;
+    case config::LogLevel::kDebug: return observe::Level::kDebug;
+    case config::LogLevel::kInfo: return observe::Level::kInfo;
+    case config::LogLevel::kWarn: return observe::Level::kWarn;
+    case config::LogLevel::kError: return observe::Level::kError;
+  }
+  return observe::Level::kInfo;
+}
+
+observe::LogFormat FormatOf(config::LogFormat format) {
+  switch (format) {
+    case config::LogFormat::kAuto: return observe::LogFormat::kAuto;
+    case config::LogFormat::kText: return observe::LogFormat::kText;
+    case config::LogFormat::kJson: return observe::LogFormat::kJson;
+  }
+  return observe::LogFormat::kAuto;
 }
 
 }  // namespace
@@ -69,7 +91,7 @@ int Daemon::Run(UniqueFd keeper_socket) {
 }
 
 absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
-  log_ = std::make_unique<observe::Logger>(STDERR_FILENO, config::LogLevel::kInfo, config::LogFormat::kAuto);
+  ConfigureLog(config::DaemonConfig());
   RaiseFdLimit();
   WatchSignals();
   Inheritance inheritance;
@@ -82,7 +104,7 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
 
   config::Config config;
   RETURN_IF_ERROR(LoadConfiguration(inheritance, &config));
-  log_->Configure(config.daemon.log_level, config.daemon.log_format);
+  ConfigureLog(config.daemon);
   if (UniqueFd lock = Take(inheritance.fds, kStateLockFd); !lock.valid()) {
     ASSIGN_OR_RETURN(lock, TakeLock(paths_.state_dir));
     keeper_->KeepFd(kStateLockFd, lock);
@@ -127,12 +149,16 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
   } else {
     log_->Info("plugind is ready", {{"socket", paths_.runtime_dir + "/plugind.sock"},
                                     {"plugins", supervisor_->config().plugins.size()},
-                                    {"cgroup", cgroup_.empty() ? "none is writable" : cgroup_}});
+                                    {"cgroup", cgroup_.empty() ? std::string_view("none is writable") : cgroup_}});
     service_manager_.Ready();
     TellStatus();
   }
   service_manager_.StartWatchdog();
   return absl::OkStatus();
+}
+
+void Daemon::ConfigureLog(const config::DaemonConfig& config) {
+  log_ = std::make_unique<observe::Logger>(LevelOf(config.log_level), FormatOf(config.log_format), STDERR_FILENO);
 }
 
 // ── Configuration ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,7 +227,7 @@ grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
   }
   // Kept before it is applied: a successor must not undo what has begun.
   Keep(std::move(sources));
-  log_->Configure(loaded.config.daemon.log_level, loaded.config.daemon.log_format);
+  ConfigureLog(loaded.config.daemon);
   *diff = supervisor_->Apply(std::move(loaded.config));
   log_->Info("the configuration was reloaded",
              {{"added", diff->added.size()}, {"removed", diff->removed.size()}, {"changed", diff->changed.size()},
@@ -217,7 +243,7 @@ absl::Status Daemon::OpenDecisions() {
   auto state = supervisor::OperatorState::Load(paths_.state_dir);
   if (absl::IsDataLoss(state.status())) {
     log_->Error("operators' decisions are lost: the damaged file is moved aside and all begin anew",
-                {{"cause", std::string(Message(state.status()))}});
+                {{"cause", Message(state.status())}});
     state = supervisor::OperatorState::SetAsideAndBegin(paths_.state_dir);
   }
   if (!state.ok()) return state.status();
@@ -233,7 +259,7 @@ absl::Status Daemon::OpenEvents(Inheritance& inheritance) {
       told_ = events_->next_sequence();
       return absl::OkStatus();
     }
-    log_->Error("the events so far are lost", {{"cause", std::string(Message(reopened.status()))}});
+    log_->Error("the events so far are lost", {{"cause", Message(reopened.status())}});
   }
   ASSIGN_OR_RETURN(events_, observe::EventLog::Create(kEventBytes, clock_));
   keeper_->KeepFd(kEventsFd, events_->memory());
@@ -290,17 +316,9 @@ void Daemon::TellEvents() {
     for (const auto& event : events_->Read(told_, kAtOnce)) {
       told_ = event.sequence + 1;
       const auto state = supervisor::ToString(static_cast<supervisor::State>(event.to));
-      const observe::LogFields fields = {{"plugin", event.plugin},   {"state", std::string(state)},
-                                         {"event", event.sequence},  {"reason", event.reason},
-                                         {"instance", event.instance}, {"pid", event.pid},
-                                         {"restarts", event.restarts}};
-      if (IsTrouble(event)) {
-        log_->Warn("plugin " + event.type, fields);
-      } else if (event.type == "ready" || event.type == "stopped") {
-        log_->Info("plugin " + event.type, fields);
-      } else {
-        log_->Debug("plugin " + event.type, fields);
-      }
+      log_->Log(Importance(event.type), "plugin " + event.type,
+                {{"plugin", event.plugin}, {"state", state}, {"reason", event.reason}, {"instance", event.instance},
+                 {"pid", event.pid}, {"restarts", event.restarts}, {"event", event.sequence}});
     }
   }
   control_->Poke();

@@ -37,6 +37,7 @@ class Daemon {
 
  private:
   absl::Status SetUp(UniqueFd keeper_socket);
+  void ConfigureLog(const config::DaemonConfig& config);
   absl::Status LoadConfiguration(Inheritance& inheritance, config::Config* config);
   // `sources` are in force from now on, also for a successor.
   void Keep(config::Sources sources);
