@@ -15,6 +15,10 @@ constexpr Duration kWarmUpInterval = std::chrono::milliseconds(100);
 HealthMonitor::HealthMonitor(EventLoop& loop, PluginClient& client, Report report)
     : loop_(loop), client_(client), report_(std::move(report)), next_(loop.timers()) {}
 
+HealthMonitor::~HealthMonitor() {
+  if (watching_) client_.StopWatching();
+}
+
 void HealthMonitor::Start(const config::Health& config, bool warm_up) {
   config_ = config;
   warm_up_ = warm_up;
@@ -25,7 +29,9 @@ void HealthMonitor::Check() {
   next_.Clear();
   if (checking_) return;
   checking_ = true;
-  client_.CheckHealth(config_.timeout, [this](const auto& serving) {
+  const std::weak_ptr<const bool> alive = alive_;
+  client_.CheckHealth(config_.timeout, [this, alive](const auto& serving) {
+    if (alive.expired()) return;
     checking_ = false;
     OnChecked(serving);
   });
@@ -44,7 +50,10 @@ void HealthMonitor::OnChecked(const absl::StatusOr<bool>& serving) {
     CheckAfter(warm_up_ ? soon : config_.interval);
     if (watch_allowed_ && !watching_) {
       watching_ = true;
-      client_.WatchHealth([this](const auto& update) { OnWatched(update); });
+      const std::weak_ptr<const bool> alive = alive_;
+      client_.WatchHealth([this, alive](const auto& update) {
+        if (!alive.expired()) OnWatched(update);
+      });
     }
     report_(*serving ? HealthVerdict::kServing : HealthVerdict::kNotServing, "");
     return;
@@ -60,8 +69,8 @@ void HealthMonitor::OnChecked(const absl::StatusOr<bool>& serving) {
   ++failures_;
   CheckAfter(warm_up_ ? soon : config_.interval);
   if (failures_ < config_.failures) return;
-  report_(HealthVerdict::kUnhealthy, fmt::format("{} health checks in a row failed, the last: {}", failures_,
-                                                 Message(serving.status())));
+  report_(HealthVerdict::kUnhealthy, fmt::format("{} health checks in a row failed, the last: {}",
+                                                 failures_, Message(serving.status())));
 }
 
 void HealthMonitor::OnWatched(const absl::StatusOr<bool>& serving) {

@@ -1,11 +1,13 @@
 // Keeps asking a plugin how it is, and says when the answer changes or stops coming.
 //
-// Check is asked at once, then every `interval`; Watch, where the plugin has it, tells of changes in between. If Check stops
-// answering while a Watch is open, the Watch is given up for this process: a server with one worker thread would serve
-// nothing else. Owned by Plugin, one for each connected process; on the supervisor's loop.
+// Check is asked at once, then every `interval`; Watch, where the plugin has it, tells of changes
+// in between. If Check stops answering while a Watch is open, the Watch is given up for this
+// process: a server with one worker thread would serve nothing else. Owned by Plugin, one for each
+// connected process; on the supervisor's loop.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "daemon/base/event_loop.h"
@@ -28,6 +30,8 @@ class HealthMonitor {
 
   // `client` and `config` outlive this object.
   HealthMonitor(EventLoop& loop, PluginClient& client, Report report);
+  // Ends the Watch; an answer that is under way is dropped.
+  ~HealthMonitor();
 
   // `warm_up`: not yet SERVING; asks more often until it is.
   void Start(const config::Health& config, bool warm_up);
@@ -41,13 +45,16 @@ class HealthMonitor {
 
   EventLoop& loop_;
   PluginClient& client_;
+  // Gone with this object, which may end before the client does: what the client still answers then
+  // finds nobody.
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
   Report report_;
   config::Health config_;
   Deadline next_;
   uint32_t failures_ = 0;
   bool warm_up_ = false;
   bool checking_ = false;
-  bool answered_ = false;       // a Check was answered once
+  bool answered_ = false;  // a Check was answered once
   bool watching_ = false;
   bool watch_allowed_ = true;
 };
