@@ -146,12 +146,16 @@ SpawnFailure DiagnoseSpawnFailure(const config::PluginConfig& config, SpawnStep 
 
 uint64_t ProcessFingerprint(const config::PluginConfig& config) {
   Writer writer;
-  writer.Put(config.command).Put(config.working_directory).Put(config.user).Put(config.group);
+  writer.Put(config.command).Put(config.working_directory).Put(config.identity.has_value());
+  if (config.identity) {
+    writer.Put(config.identity->uid).Put(config.identity->gid).Put(config.identity->groups);
+  }
+  writer.Put(static_cast<uint32_t>(config.env.size()));
   for (const auto& [name, value] : config.env) writer.Put(name).Put(value);
   writer.Put(config.magic_cookie.key).Put(config.magic_cookie.value);
   writer.Put(config.protocol_versions).Put(config.allow_tcp);
   writer.Put(config.limits.nofile).Put(config.limits.core);
-  writer.Put(config.settings).Put(config.capabilities.require);
+  writer.Put(config.capabilities.require);
   for (const auto& [name, version] : config.capabilities.offer) writer.Put(name).Put(version);
   uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a, 64 bits
   for (const char byte : writer.bytes()) {

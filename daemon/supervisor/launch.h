@@ -45,8 +45,8 @@ struct SpawnFailure {
 // In words: "no such interpreter", "exec format error (this is an aarch64 binary)", "noexec mount", …
 SpawnFailure DiagnoseSpawnFailure(const config::PluginConfig& config, SpawnStep step, int error);
 
-// Equal for two configurations exactly when a process started under one can go on under the other (but for collisions of a
-// 64-bit hash). Stable over versions of plugind that share the record's layout.
+// Equal for two configurations exactly when a process started under one can go on under the other, as config::SameProcess
+// says (but for collisions of a 64-bit hash). Stable over versions of plugind that share the record's layout.
 uint64_t ProcessFingerprint(const config::PluginConfig& config);
 
 }  // namespace plugind::supervisor
