@@ -71,7 +71,7 @@ class PluginLog {
 
   // A line or lines that came another way (GRPCStdio chunks, not aligned to lines). Not shown to
   // the tap.
-  void AppendOutput(Source stream, std::string_view bytes);
+  void AppendOutput(Source source, std::string_view bytes);
   // plugind's own words about the plugin; cut at kMaxLine.
   void AppendNotice(Level level, std::string_view message);
 
