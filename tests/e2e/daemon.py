@@ -223,11 +223,9 @@ class Daemon:
 
     def processes_of(self, name: str) -> list[processes.Process]:
         """Every process of a plugin, descendants that have fled included."""
-        return [
-            process
-            for process in processes.marked(f"PLUGIND_NAME={name}")
-            if process in self.processes()
-        ]
+        ours = {process.pid for process in self.processes()}
+        named = processes.marked(f"PLUGIND_NAME={name}")
+        return [process for process in named if process.pid in ours]
 
     def log_tail(self, size: int = 8000) -> str:
         return self.errors.read_text(errors="replace")[-size:]

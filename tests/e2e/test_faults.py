@@ -251,11 +251,7 @@ def test_32_what_cannot_be_killed_is_reported_stuck_and_gets_no_second_copy(
         assert State.Name(plugin.state) == "STOPPING" and plugin.reason, plugin
         assert any(e.type == "stuck" for e in daemon.events(event, "subject"))
         daemon.change("Start", "subject")
-        assert [
-            p.pid
-            for p in processes.marked("PLUGIND_NAME=subject")
-            if p in daemon.processes() and p.pid != pid
-        ] == []
+        assert not [process for process in daemon.processes_of("subject") if process.pid != pid]
         assert (
             cpu_ticks(daemon.keeper_pid) - spent < 100 * SLOWNESS
         ), "the keeper spins while it waits"
