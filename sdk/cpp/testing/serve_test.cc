@@ -464,6 +464,11 @@ TEST_F(ServeTest, ServesManyConnections) {
 }
 
 TEST_F(ServeTest, RunningOutOfFdsDelaysConnectionsAndKillsNothing) {
+#ifdef __SANITIZE_ADDRESS__
+  // UBSan's vptr check asks the kernel through a pipe whether memory is readable, and takes the
+  // lack of fds for a bad object.
+  GTEST_SKIP() << "UBSan itself fails without fds";
+#endif
   const auto plugin = StartUnderPlugind({"--nofile=40"});
   const std::string path = plugin->ReadAddress();
   const auto channel = ChannelTo(path);
