@@ -162,7 +162,7 @@ class CrashTest : public testing::Test {
 };
 
 TEST_F(CrashTest, KilledAtAnyInstantNoLineIsLostOrThereTwice) {
-  constexpr int kKills = 400;
+  constexpr int kKills = 320;
   StartWriter();
   std::mt19937 random(std::random_device{}());
   for (int kill = 1; kill <= kKills; ++kill) {
@@ -182,7 +182,7 @@ TEST_F(CrashTest, KilledAtAnyInstantNoLineIsLostOrThereTwice) {
 #if defined(PLUGIND_FAILPOINTS)
 TEST_F(CrashTest, KilledBetweenAnyTwoStoresNoLineIsLostOrThereTwice) {
   StartWriter();
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < 10; ++round) {
     for (const char* name :
          {"log-read-intended", "log-read-done", "log-entry-kept", "ring-evicted", "ring-copied"}) {
       const std::string path = FailpointDirectory() + "/" + name;

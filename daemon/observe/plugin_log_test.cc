@@ -127,7 +127,8 @@ TEST_F(PluginLogTest, DetachTakesWhatIsLeftEndsOpenLinesAndCloses) {
 TEST_F(PluginLogTest, OneCallTakesABoundedAmount) {
   Attach();
   ASSERT_GE(::fcntl(out_->write.get(), F_SETPIPE_SZ, 1 << 20), 1 << 20);
-  const std::string lines(200 * 1024, '\n');
+  std::string lines;
+  while (lines.size() < 200 * 1024) lines += std::string(127, 'x') + "\n";
   ASSERT_EQ(out_->Write(lines), lines.size());
   EXPECT_EQ(log_->Pump(Source::kStdout), Pumped::kMore);
   EXPECT_EQ(log_->accounting().read, 64U * 1024);
@@ -296,10 +297,10 @@ TEST_F(PluginLogTest, EveryEntryIsCleanAndTheBooksBalanceWhateverComes) {
   std::mt19937 random(4);
   Attach();
   std::string line;
-  for (int round = 0; round < 1000; ++round) {
+  for (int round = 0; round < 600; ++round) {
     line.clear();
     for (size_t n = random() % 300; n > 0; --n) line.push_back(static_cast<char>(random()));
-    if (random() % 20 == 0) line += std::string(random() % 40000, '\x7f');
+    if (random() % 40 == 0) line += std::string(random() % 20000, '\x7f');
     if (random() % 2) line.push_back('\n');
     Pipe& pipe = random() % 2 ? *out_ : *err_;
     pipe.Write(line);
@@ -340,7 +341,7 @@ TEST_F(PluginLogTest, ADamagedMemoryIsRefusedOrHarmless) {
   const std::vector<std::byte> good(memory->bytes().begin(), memory->bytes().end());
   const size_t records = 4096 + 4 * 32 * 1024;
   int refused = 0;
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < 200; ++round) {
     std::copy(good.begin(), good.end(), memory->bytes().begin());
     for (int flips = 0; flips < 4; ++flips) {
       const size_t at = random() % 2 ? random() % 4096 : records + random() % 30000;
@@ -359,7 +360,7 @@ TEST_F(PluginLogTest, ADamagedMemoryIsRefusedOrHarmless) {
     const auto entries = (*log)->Read((*log)->TailStart(1), 1);
     ASSERT_EQ(entries.size(), 1U);
   }
-  EXPECT_GT(refused, 40);
+  EXPECT_GT(refused, 20);
 }
 
 TEST_F(PluginLogTest, AnIdleLogTouchesOnePage) {

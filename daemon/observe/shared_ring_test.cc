@@ -43,7 +43,7 @@ TEST(SharedRingTest, KeepsTheNewestAndAllOfThemWhole) {
   SharedRing ring = MakeRing(4096);
   std::mt19937 random(1);
   std::vector<std::string> all = {""};
-  for (uint64_t i = 1; i < 3000; ++i) {
+  for (uint64_t i = 1; i < 1000; ++i) {
     all.emplace_back(random() % ring.max_payload(), static_cast<char>('a' + i % 26));
     ASSERT_EQ(ring.Append(all.back()), i);
     ASSERT_EQ(ring.next_sequence(), i + 1);
@@ -51,7 +51,7 @@ TEST(SharedRingTest, KeepsTheNewestAndAllOfThemWhole) {
       ASSERT_EQ(Text(ring, kept), all[kept]);
     }
   }
-  EXPECT_GT(ring.first_sequence(), 2900U);
+  EXPECT_GT(ring.first_sequence(), 900U);
 }
 
 TEST(SharedRingTest, ReopenFindsTheSameRecordsAndGoesOnCounting) {
@@ -111,7 +111,7 @@ TEST(SharedRingTest, WhatIsNotSuchAMemoryIsDataLoss) {
 TEST(SharedRingTest, ADamagedMemoryNeverLeadsOutOfBounds) {
   std::mt19937 random(2);
   int refused = 0;
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 1000; ++round) {
     SharedRing ring = MakeRing(4096);
     for (int i = 0; i < 60; ++i) ring.Append(std::string(random() % 150, 'a'));
     auto memory = SharedMemory::Reopen(ring.memory().Duplicate());
@@ -134,7 +134,7 @@ TEST(SharedRingTest, ADamagedMemoryNeverLeadsOutOfBounds) {
     }
     for (int i = 0; i < 100; ++i) again->Append(std::string(bytes % 100, 'b'));
   }
-  EXPECT_GT(refused, 1000);
+  EXPECT_GT(refused, 300);
 }
 
 TEST(SharedRingTest, AnIdleRingTouchesOnePage) {

@@ -89,8 +89,8 @@ void FeedLog(std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  plugind::observe::ParseAll(plugind::observe::Source::kStdout, text);
-  plugind::observe::ParseAll(plugind::observe::Source::kStderr, text);
+  using plugind::observe::Source;
+  plugind::observe::ParseAll(size % 2 == 0 ? Source::kStdout : Source::kStderr, text);
   plugind::observe::FeedLog(text);
   return 0;
 }
