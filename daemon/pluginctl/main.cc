@@ -50,8 +50,12 @@ void Prepare() {
   std::signal(SIGPIPE, SIG_IGN);  // Output sees EPIPE
   stderr_is_terminal = isatty(STDERR_FILENO);
   struct sigaction interrupt {};
-  interrupt.sa_handler = Interrupted;
-  sigaction(SIGINT, &interrupt, nullptr);
+  sigaction(SIGINT, nullptr, &interrupt);
+  if (interrupt.sa_handler != SIG_IGN) {  // a shell's background job is not interrupted
+    interrupt = {};
+    interrupt.sa_handler = Interrupted;
+    sigaction(SIGINT, &interrupt, nullptr);
+  }
   std::setlocale(LC_TIME, "");
   // What gRPC has to say about connections is said by Report in words of ours.
   if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
