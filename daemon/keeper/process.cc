@@ -25,6 +25,8 @@ constexpr Duration kLongestPause = milliseconds(50);
 // A tree that outlives SIGKILL for so long is reported as stuck, and then tried again at this pace.
 constexpr Duration kGiveUp = std::chrono::seconds(5);
 constexpr Duration kStuckPause = std::chrono::seconds(1);
+// How soon to look again whether a dead process that a debugger traces may be reaped.
+constexpr Duration kTracedPause = milliseconds(50);
 
 #if defined(PLUGIND_FAILPOINTS)
 // Simulates a tree that cannot be killed: while this file exists, no SIGKILL is sent to that
@@ -52,6 +54,7 @@ Process::Process(const Host& host, const SpawnCommand& command, const UniqueFd& 
     : host_(host),
       id_(command.spec.id),
       plugin_(command.spec.plugin),
+      reap_again_(host.loop.timers()),
       pursue_again_(host.loop.timers()) {
   if (command.has_executable && !executable.valid()) {
     // It was sent, and there was no number left for it. What lies at the path may be another file
@@ -111,6 +114,9 @@ void Process::OnDeath() {
   // while the rest of the tree is being found by them.
   if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
       info.si_pid == 0) {
+    // Dead, but whoever traces it has to take note first, and the pidfd would not stop saying so.
+    host_.loop.Unwatch(pidfd_.get());
+    reap_again_.Set(host_.loop.clock().Now() + kTracedPause, [this] { OnDeath(); });
     return;
   }
   host_.loop.Unwatch(pidfd_.get());

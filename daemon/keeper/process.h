@@ -104,6 +104,7 @@ class Process {
   ExitStatus status_;
   Instant exited_at_;
 
+  Deadline reap_again_;
   std::optional<Instant> pursued_since_;
   Duration pause_{};
   Deadline pursue_again_;
