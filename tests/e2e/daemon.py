@@ -85,7 +85,6 @@ class Daemon:
         *,
         uid: int | None = None,
         settings: dict[str, Any] | None = None,
-        environment: dict[str, str] | None = None,
     ) -> None:
         # Short, because a socket's path holds 107 bytes.
         self.root = Path(tempfile.mkdtemp(prefix="pd-"))
@@ -95,18 +94,20 @@ class Daemon:
         self.state = self.root / "s"
         self.socket = self.runtime / "plugind.sock"
         self.errors = self.root / "plugind.log"
+        # What lies here arms a failpoint, in builds that have them: daemon/base/failpoint.h.
+        self.failpoints = self.root / "f"
         self.marker = f"{MARKER}={uuid.uuid4().hex}"
         self.uid = uid
         self.process: subprocess.Popen[bytes] | None = None
         # Deaths of the brain that the test itself brought about; another one is a crash.
         self.brain_kills = 0
-        self._environment = environment or {}
         self._channel: grpc.Channel | None = None
         self._plugin_channels: dict[str, grpc.Channel] = {}
         self._logs = open(self.errors, "ab")
         self.plugins_dir.mkdir(parents=True)
         self.runtime.mkdir(mode=0o755)
         self.state.mkdir(mode=0o700)
+        self.failpoints.mkdir()
         self.configure(**(settings or {}))
         if uid is not None:
             for path in (self.root, self.runtime, self.state):
@@ -148,7 +149,7 @@ class Daemon:
     def launch(self) -> None:
         """Starts it without waiting for anything."""
         variable, _, value = self.marker.partition("=")
-        environment = {**os.environ, **self._environment, variable: value}
+        environment = {**os.environ, variable: value, "PLUGIND_FAILPOINT_DIR": str(self.failpoints)}
         environment.pop("NOTIFY_SOCKET", None)
         credentials = (
             {} if self.uid is None else {"user": self.uid, "group": self.uid, "extra_groups": []}

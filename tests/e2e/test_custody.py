@@ -371,11 +371,8 @@ class Exercise:
 if FAILPOINTS:
 
     @pytest.mark.parametrize("name", failpoints())
-    def test_kill_9_of_plugind_at_a_failpoint(
-        name: str, make_daemon: Callable[..., Daemon], tmp_path: Path
-    ) -> None:
-        armed = tmp_path / name
-        daemon = make_daemon(environment={"PLUGIND_FAILPOINT_DIR": str(tmp_path)})
+    def test_kill_9_of_plugind_at_a_failpoint(name: str, daemon: Daemon) -> None:
+        armed = daemon.failpoints / name
         daemon.plugin("steady", fault("good", "lines=10"))
         daemon.plugin("held", fault("good"))
         daemon.plugin("stubborn", fault("ignores-sigterm"), stop={"grace": "50ms"}, enabled=True)

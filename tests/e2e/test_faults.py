@@ -19,7 +19,7 @@ from fault_cases import CASES, LONG_BACKOFF, REFUSED, Case
 from processes import eventually
 from settings import FAULT_PLUGIN, SLOWNESS
 from stage import Stage
-from unkillable import Freezer, Tracer
+from unkillable import HOLDS
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -114,7 +114,7 @@ def test_17_flapping_health_makes_it_unready_and_ready_without_a_restart(
         assert daemon.wait_state("subject", "READY").pid == pid
     assert daemon.get("subject").restarts == 0
     states = [State.Name(event.to) for event in daemon.events(stage.since, "subject")]
-    assert states == ["WAITING", "STARTING", "READY"] + ["UNREADY", "READY"] * 5
+    assert states[-11:] == ["READY"] + ["UNREADY", "READY"] * 5
     stage.end()
 
 
@@ -172,9 +172,33 @@ def test_20_21_nothing_that_has_fled_survives_a_stop(mode: str, daemon: Daemon) 
     stage.end()
 
 
+def test_22_a_plugin_that_has_used_up_its_fds_hurts_only_itself(daemon: Daemon) -> None:
+    limit = 64
+    stage = Stage(
+        daemon,
+        fault("leaks-fds", "when=after"),
+        limits={"nofile": limit},
+        health={"interval": "20ms"},
+    )
+    stage.enable()
+    pid = daemon.wait_state("subject", "READY").pid
+    assert daemon.call("subject", "/fault.v1.Fault/Echo", b"before") == b"before"
+    os.kill(pid, signal.SIGUSR1)
+    eventually(
+        lambda: len(processes.open_fds(pid)) == limit,
+        within=10 * SLOWNESS,
+        what="every fd that it may have is open",
+    )
+    # Those whom it let in earlier are served, plugind among them.
+    assert daemon.call("subject", "/fault.v1.Fault/Echo", b"after") == b"after"
+    plugin = daemon.get("subject")
+    assert State.Name(plugin.state) == "READY" and plugin.restarts == 0
+    stage.end()
+
+
 @pytest.mark.campaign
 def test_25_every_byte_of_a_flood_is_kept_or_counted_as_dropped(daemon: Daemon) -> None:
-    mib = 32
+    mib = 16
     stage = Stage(daemon, fault("floods-stderr", f"mib={mib}", "width=100"), start_timeout="60s")
     stage.enable()
     slowest = 0.0
@@ -186,6 +210,7 @@ def test_25_every_byte_of_a_flood_is_kept_or_counted_as_dropped(daemon: Daemon) 
         "subject", lambda entry: entry.message.startswith("flooded with"), within=60
     )
     flooded = int(last.message.split()[2])
+    assert daemon.get("subject").restarts == 0
     print(f"slowest call of the witness during the flood: {slowest * 1000:.1f} ms")
     assert slowest < 1.0 * SLOWNESS
     entries = daemon.logs("subject")
@@ -232,14 +257,14 @@ def cpu_ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-@pytest.mark.parametrize("hold", [Freezer, Tracer] if Freezer.available() else [Tracer])
+@pytest.mark.parametrize("hold", HOLDS)
 def test_32_what_cannot_be_killed_is_reported_stuck_and_gets_no_second_copy(
-    hold: Callable[[int], Any], daemon: Daemon
+    hold: Callable[[Daemon, int], Any], daemon: Daemon
 ) -> None:
     stage = Stage(daemon, fault("good"), stop={"grace": "100ms"}, backoff={"initial": "1ms"})
     stage.enable()
     pid = daemon.wait_state("subject", "READY").pid
-    holder = hold(pid)
+    holder = hold(daemon, pid)
     try:
         spent = cpu_ticks(daemon.keeper_pid)
         os.kill(pid, signal.SIGKILL)

@@ -1,12 +1,15 @@
-"""Two ways to hold a process so that SIGKILL does not end it, without a broken kernel."""
+"""Ways to hold a process so that SIGKILL does not end it, without a broken kernel."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from pathlib import Path
+from typing import Any, Callable
 
+from daemon import Daemon
 from processes import eventually
+from settings import FAILPOINTS
 
 
 class Freezer:
@@ -18,7 +21,7 @@ class Freezer:
     def available(cls) -> bool:
         return os.geteuid() == 0 and os.access(cls.MOUNT / "cgroup.procs", os.W_OK)
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, daemon: Daemon, pid: int) -> None:
         self.directory = self.MOUNT / f"plugind-test-{pid}"
         self.directory.mkdir()
         (self.directory / "cgroup.procs").write_text(str(pid))
@@ -47,7 +50,7 @@ print("seized", flush=True)
 signal.pause()
 """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, daemon: Daemon, pid: int) -> None:
         self.process = subprocess.Popen(
             ["/usr/bin/python3", "-c", self.PROGRAM, str(pid)], stdout=subprocess.PIPE
         )
@@ -56,3 +59,21 @@ signal.pause()
     def release(self) -> None:
         self.process.kill()
         self.process.communicate()
+
+
+class Simulated:
+    """A keeper with failpoints that spares the plugin, and reports that it does not die."""
+
+    def __init__(self, daemon: Daemon, pid: int) -> None:
+        self.file = Path(daemon.failpoints) / "keeper.unkillable.subject"
+        self.file.touch()
+
+    def release(self) -> None:
+        self.file.unlink()
+
+
+HOLDS: list[Callable[[Daemon, int], Any]] = [Tracer]
+if Freezer.available():
+    HOLDS.append(Freezer)
+if FAILPOINTS:
+    HOLDS.append(Simulated)

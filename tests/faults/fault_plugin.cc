@@ -19,6 +19,7 @@
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <map>
 #include <string>
@@ -150,6 +151,7 @@ void Drain(int timer) {
 struct Serving {
   Behaviour behaviour = {};
   bool ignores_sigterm = false;
+  std::function<void()> at_sigusr1 = {};  // instead of NOT_SERVING
 };
 
 [[noreturn]] void End(const Options& options) {
@@ -173,7 +175,11 @@ struct Serving {
   server.OnReadable(signals, [&] {
     signalfd_siginfo info{};
     if (::read(signals, &info, sizeof(info)) != sizeof(info)) Fail("signalfd");
-    if (info.ssi_signo == SIGUSR1) server.SetServing(false);
+    if (info.ssi_signo == SIGUSR1 && serving.at_sigusr1) {
+      serving.at_sigusr1();
+    } else if (info.ssi_signo == SIGUSR1) {
+      server.SetServing(false);
+    }
     if (info.ssi_signo == SIGUSR2) server.SetServing(true);
     if (info.ssi_signo == SIGTERM && !serving.ignores_sigterm) std::_Exit(0);
   });
@@ -260,7 +266,7 @@ void BadCertificate(const Options&) {  // 8; longer than the 50 characters that 
 }
 
 void AddressOutside(const Options& options) {  // 9
-  const std::string path = options.Text("path", OwnDirectory() + "/../outside.sock");
+  const std::string path = options.Text("path", OwnDirectory() + "/../../../outside.sock");
   Listen(path);
   WriteAll(STDOUT_FILENO, Handshake{.address = path}.Line());
   WaitForever();
@@ -389,22 +395,18 @@ void GrandchildKeepsPipes(const Options& options) {  // 21; crash_after_ms ends 
   ListenAndServe(options);
 }
 
-void LeaksFds(const Options& options) {  // 22
-  const int listener = Listen(OwnSocket());
-  if (options.Text("when", "before") == "before") {
-    while (::dup(STDIN_FILENO) >= 0) {
-    }
-    Announce(OwnSocket());
-    Serve(listener, options, {});
+void UseUpFds() {
+  while (::dup(STDIN_FILENO) >= 0) {
   }
+}
+
+void LeaksFds(const Options& options) {  // 22; when=after: at SIGUSR1
+  const int listener = Listen(OwnSocket());
+  const bool before = options.Text("when", "before") == "before";
+  if (before) UseUpFds();
   Announce(OwnSocket());
-  TinyServer server(listener, {});
-  const int timer = TimerFd(1, 1);
-  server.OnReadable(timer, [timer] {
-    Drain(timer);
-    for (int i = 0; i < 100; ++i) static_cast<void>(::dup(STDIN_FILENO));
-  });
-  server.Run();
+  if (before) WaitForever();
+  Serve(listener, options, {.at_sigusr1 = UseUpFds});
 }
 
 void FloodsStderr(const Options& options) {  // 25
