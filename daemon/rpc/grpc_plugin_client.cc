@@ -201,7 +201,8 @@ class GrpcPluginClient final : public supervisor::PluginClient {
 
 }  // namespace
 
-GrpcPluginClientFactory::GrpcPluginClientFactory(EventLoop& loop) : loop_(loop) {}
+GrpcPluginClientFactory::GrpcPluginClientFactory(EventLoop& loop)
+    : loop_(loop), heartbeat_(loop) {}
 
 GrpcPluginClientFactory::~GrpcPluginClientFactory() {
   while (!pending_.empty()) loop_.RunOnce(std::chrono::milliseconds(10));

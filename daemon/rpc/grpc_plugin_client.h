@@ -8,6 +8,7 @@
 
 #include "daemon/base/event_loop.h"
 #include "daemon/rpc/loop_call.h"
+#include "daemon/rpc/poller_heartbeat.h"
 #include "daemon/supervisor/plugin_client.h"
 
 namespace plugind::rpc {
@@ -23,6 +24,7 @@ class GrpcPluginClientFactory final : public supervisor::PluginClientFactory {
  private:
   EventLoop& loop_;
   PendingCalls pending_;  // of all clients, dead ones included
+  PollerHeartbeat heartbeat_;
 };
 
 }  // namespace plugind::rpc
