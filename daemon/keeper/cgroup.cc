@@ -18,6 +18,10 @@ namespace {
 constexpr char kPrefix[] = "plugind-";
 constexpr int kStaleKillMs = 1000;
 
+std::string Join(std::string_view directory, std::string_view name) {
+  return std::string(directory).append("/").append(name);
+}
+
 UniqueFd OpenDirectory(const std::string& path) {
   return UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
@@ -29,7 +33,7 @@ bool Write(const std::string& path, std::string_view text) {
 
 // Innermost first: a plugin may have made cgroups of its own below.
 void RemoveDirectories(const std::string& path) {
-  for (const std::string& name : ListDirectories(path)) RemoveDirectories(path + "/" + name);
+  for (const std::string& name : ListDirectories(path)) RemoveDirectories(Join(path, name));
   ::rmdir(path.c_str());
 }
 
@@ -67,7 +71,7 @@ std::string OwnDirectory() {
 void RemoveStale(const std::string& own) {
   for (const std::string& name : ListDirectories(own)) {
     if (!name.starts_with(kPrefix)) continue;
-    const std::string path = own + "/" + name;
+    const std::string path = Join(own, name);
     const UniqueFd directory = OpenDirectory(path);
     if (!directory.valid() || ::flock(directory.get(), LOCK_EX | LOCK_NB) < 0) continue;
     Write(path + "/cgroup.kill", "1");
@@ -89,26 +93,26 @@ std::unique_ptr<Cgroup> Cgroup::Create() {
   // Moving a process needs write access to this one file above both places.
   if (own.empty() || ::access((own + "/cgroup.procs").c_str(), W_OK) < 0) return nullptr;
   RemoveStale(own);
-  std::string path = own + "/" + kPrefix + std::to_string(::getpid());
-  if (::mkdir(path.c_str(), 0755) < 0) return nullptr;
-  UniqueFd lock = OpenDirectory(path);
-  struct stat locked {};
-  struct stat named {};
-  // Between mkdir and flock, another keeper that starts may have taken it for stale and removed it.
-  if (!lock.valid() || ::flock(lock.get(), LOCK_EX | LOCK_NB) < 0 ||
-      ::fstat(lock.get(), &locked) < 0 || ::stat(path.c_str(), &named) < 0 ||
-      locked.st_ino != named.st_ino || ::access((path + "/cgroup.kill").c_str(), W_OK) < 0) {
+  const std::string path = own + "/" + kPrefix + std::to_string(::getpid());
+  // Between mkdir and flock, another keeper that starts may take it for stale and remove it: not
+  // three times.
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    if (::mkdir(path.c_str(), 0755) < 0) return nullptr;
+    UniqueFd lock = OpenDirectory(path);
+    if (lock.valid() && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0 &&
+        ::access((path + "/cgroup.kill").c_str(), W_OK) == 0) {
+      // Best effort: with it, memory.events tells of out-of-memory kills.
+      Write(path + "/cgroup.subtree_control", "+memory");
+      return std::unique_ptr<Cgroup>(new Cgroup(path, std::move(lock)));
+    }
     ::rmdir(path.c_str());
-    return nullptr;
   }
-  // Best effort: with it, memory.events tells of out-of-memory kills.
-  Write(path + "/cgroup.subtree_control", "+memory");
-  return std::unique_ptr<Cgroup>(new Cgroup(std::move(path), std::move(lock)));
+  return nullptr;
 }
 
 Cgroup::~Cgroup() { RemoveDirectories(path_); }
 
-std::string Cgroup::TreePath(std::string_view id) const { return (path_ + "/").append(id); }
+std::string Cgroup::TreePath(std::string_view id) const { return Join(path_, id); }
 
 UniqueFd Cgroup::MakeTree(std::string_view id) const {
   const std::string path = TreePath(id);

@@ -12,13 +12,6 @@ namespace {
 
 constexpr int kPacketsPerRound = 64;
 
-template <typename... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <typename... F>
-Overloaded(F...) -> Overloaded<F...>;
-
 Instant FromNanoseconds(int64_t count) { return Instant(Duration(count)); }
 
 }  // namespace

@@ -29,6 +29,8 @@ constexpr Duration kSettle = seconds(1);
 // everything.
 constexpr Duration kStopBound = seconds(30);
 constexpr int kOsError = 71;  // EX_OSERR
+// How long plugind may live after it has closed its socket.
+constexpr Duration kHangUpBound = seconds(10);
 // How long the end waits for processes that do not die of SIGKILL.
 constexpr Duration kEndBound = seconds(5);
 
@@ -73,7 +75,8 @@ KeeperProgram::KeeperProgram(std::vector<std::string> command, const Clock& cloc
       cgroup_(::getenv("PLUGIND_NO_CGROUP") != nullptr ? nullptr : Cgroup::Create()),
       processes_(loop_, launch_, cgroup_.get()),
       start_(loop_.timers()),
-      stop_bound_(loop_.timers()) {
+      stop_bound_(loop_.timers()),
+      hung_up_(loop_.timers()) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   loop_.Watch(signals_.get(), EPOLLIN, [this](uint32_t) { OnSignals(); });
   processes_.OnChanged([this] {
@@ -109,11 +112,14 @@ void KeeperProgram::Start() {
   session_ = std::make_unique<Session>(
       brain_->TakeSocket(), loop_, processes_, vault_, std::move(welcome),
       Session::Callbacks{[this] { OnReady(); }, [this] { stopping_ = true; },
-                         [this] {
-                           Log("error", "plugind has closed its keeper's socket; killing it");
-                           brain_->Signal(SIGKILL);
-                         }});
+                         [this] { OnSocketClosed(); }});
   session_->Flush();
+}
+
+void KeeperProgram::OnSocketClosed() {
+  // It is ending, most likely: its exit code must not be made a signal. Otherwise nothing can be
+  // told it any more.
+  hung_up_.Set(loop_.clock().Now() + kHangUpBound, [this] { brain_->Signal(SIGKILL); });
 }
 
 void KeeperProgram::OnReady() {
@@ -135,6 +141,7 @@ void KeeperProgram::OnBrainDeath() {
   const int pid = brain_->pid();
   processes_.SetBrain(0);
   brain_.reset();
+  hung_up_.Clear();
   phase_ = Phase::kDead;
   session_->Drain();
   session_.reset();

@@ -45,6 +45,7 @@ class KeeperProgram {
   void StartAfter(Duration delay);
   void StartWhenSettled();
   void OnReady();
+  void OnSocketClosed();
   void OnBrainDeath();
   void OnSignals();
   void StopRequested(int signal);
@@ -72,6 +73,7 @@ class KeeperProgram {
   Instant settle_until_;  // while waiting
   Deadline start_;
   Deadline stop_bound_;
+  Deadline hung_up_;
   int stop_signal_ = 0;  // to be forwarded when it serves
   bool hangup_ = false;  // likewise
   int exit_code_ = 0;

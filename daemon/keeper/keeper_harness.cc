@@ -88,7 +88,9 @@ Inheritance& KeeperHarness::AwaitBrain(bool serve) {
   EXPECT_EQ(packets->Next(control_.get(), true), PacketReader::Got::kPacket);
   brain_ = std::atoi(std::string(packets->bytes()).c_str());
   std::string error;
-  client_ = Client::Connect(packets->TakeFd(), loop_, &inheritance_, &error);
+  UniqueFd socket = packets->TakeFd();
+  socket_ = socket.get();
+  client_ = Client::Connect(std::move(socket), loop_, &inheritance_, &error);
   EXPECT_NE(client_, nullptr) << error;
   if (serve && client_ != nullptr) {
     client_->Observe(*this);
@@ -96,6 +98,8 @@ Inheritance& KeeperHarness::AwaitBrain(bool serve) {
   }
   return inheritance_;
 }
+
+bool KeeperHarness::AwaitUnreadReport() { return Readable(socket_); }
 
 void KeeperHarness::KillBrain(int signal) { ::kill(brain_, signal); }
 

@@ -39,6 +39,10 @@ class KeeperHarness : private KeeperObserver {
   // The present life ends: by a signal, or with an exit code.
   void KillBrain(int signal = SIGKILL);
   void EndBrain(int code);
+  // Something was reported, and is left in the socket.
+  bool AwaitUnreadReport();
+  // The test's own copy of plugind's socket.
+  void CloseSocket() { client_.reset(); }
   // The next signal that plugind was sent.
   int AwaitBrainSignal();
   int AwaitKeeperExit();  // wait status
@@ -75,6 +79,7 @@ class KeeperHarness : private KeeperObserver {
   EventLoop loop_{clock_};
   std::string directory_;
   UniqueFd listener_, control_;
+  int socket_ = -1;  // the client's
   int keeper_ = 0, brain_ = 0;
   Inheritance inheritance_;
   std::unique_ptr<Client> client_;

@@ -83,9 +83,9 @@ std::vector<int> ChildrenOf(int pid) {
   static const bool kListed = ::access("/proc/thread-self/children", R_OK) == 0;
   if (!kListed) return ChildrenByScan(pid);
   std::vector<int> children;
-  const std::string tasks = ProcPath(pid, "task");
-  for (const std::string& task : ListDirectories(tasks)) {
-    AppendNumbers(ReadWhole((tasks + "/" + task + "/children").c_str()), &children);
+  for (const std::string& task : ListDirectories(ProcPath(pid, "task"))) {
+    const std::string path = ProcPath(pid, "task/").append(task).append("/children");
+    AppendNumbers(ReadWhole(path.c_str()), &children);
   }
   return children;
 }

@@ -116,6 +116,14 @@ using Report =
     std::variant<Welcome, AdoptedReport, RecordReport, KeptFdReport, WelcomeEnd, SpawnedReport,
                  SpawnFailedReport, ExitedReport, GoneReport, StuckReport>;
 
+// For std::visit: one lambda for each kind of message, and the compiler says which is missing.
+template <typename... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <typename... F>
+Overloaded(F...) -> Overloaded<F...>;
+
 std::string Encode(const Command& command);
 std::string Encode(const Report& report);
 

@@ -12,13 +12,6 @@ namespace {
 constexpr int kPacketsPerRound = 64;
 constexpr Duration kNoRoomPause = std::chrono::milliseconds(5);
 
-template <typename... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <typename... F>
-Overloaded(F...) -> Overloaded<F...>;
-
 }  // namespace
 
 Session::Session(UniqueFd socket, EventLoop& loop, ProcessTable& processes, Vault& vault,
