@@ -1,5 +1,6 @@
-// Time, as the only two kinds that this program knows: a monotonic instant, by which everything is scheduled, and
-// the wall clock, which is only ever shown. Jumps of the wall clock therefore move no deadline.
+// Time, as the only two kinds that this program knows: a monotonic instant, by which everything is
+// scheduled, and the wall clock, which is only ever shown. Jumps of the wall clock therefore move
+// no deadline.
 #pragma once
 
 #include <chrono>
@@ -8,7 +9,8 @@ namespace plugind {
 
 using Duration = std::chrono::nanoseconds;
 
-// CLOCK_MONOTONIC, which all processes of one boot share: an instant may be handed to a successor process.
+// CLOCK_MONOTONIC, which all processes of one boot share: an instant may be handed to a successor
+// process.
 struct MonotonicClock {
   using duration = Duration;
   using rep = duration::rep;

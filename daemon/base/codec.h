@@ -1,6 +1,6 @@
-// A bounded binary codec for our own processes: little-endian integers and length-prefixed strings. Reading never goes
-// past the end; the first bad field makes ok() false and every later read return zero or empty.
-// Allocation: one string per Writer. Thread safety: none needed, values only.
+// A bounded binary codec for our own processes: little-endian integers and length-prefixed strings.
+// Reading never goes past the end; the first bad field makes ok() false and every later read return
+// zero or empty. Allocation: one string per Writer. Thread safety: none needed, values only.
 #pragma once
 
 #include <bit>
@@ -18,8 +18,7 @@ static_assert(std::endian::native == std::endian::little, "the codec copies inte
 class Writer {
  public:
   template <typename T>
-    requires std::is_integral_v<T> || std::is_enum_v<T>
-  Writer& Put(T value) {
+  requires std::is_integral_v<T> || std::is_enum_v<T> Writer& Put(T value) {
     bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
     return *this;
   }
@@ -49,8 +48,7 @@ class Reader {
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
 
   template <typename T>
-    requires std::is_integral_v<T> || std::is_enum_v<T>
-  T Get() {
+  requires std::is_integral_v<T> || std::is_enum_v<T> T Get() {
     std::remove_cv_t<T> value{};
     if (rest_.size() < sizeof value) return Fail(), T{};
     std::memcpy(&value, rest_.data(), sizeof value);

@@ -6,17 +6,28 @@ namespace plugind {
 
 std::string_view ToString(SpawnStep step) {
   switch (step) {
-    case SpawnStep::kPipe: return "pipe";
-    case SpawnStep::kFork: return "fork";
-    case SpawnStep::kSession: return "setsid";
-    case SpawnStep::kStdio: return "stdio";
-    case SpawnStep::kLimits: return "setrlimit";
-    case SpawnStep::kIdentity: return "setuid";
-    case SpawnStep::kWorkingDirectory: return "chdir";
-    case SpawnStep::kCloseFds: return "close_range";
-    case SpawnStep::kNoNewPrivileges: return "PR_SET_NO_NEW_PRIVS";
-    case SpawnStep::kParentDeathSignal: return "PR_SET_PDEATHSIG";
-    case SpawnStep::kExec: return "exec";
+    case SpawnStep::kPipe:
+      return "pipe";
+    case SpawnStep::kFork:
+      return "fork";
+    case SpawnStep::kSession:
+      return "setsid";
+    case SpawnStep::kStdio:
+      return "stdio";
+    case SpawnStep::kLimits:
+      return "setrlimit";
+    case SpawnStep::kIdentity:
+      return "setuid";
+    case SpawnStep::kWorkingDirectory:
+      return "chdir";
+    case SpawnStep::kCloseFds:
+      return "close_range";
+    case SpawnStep::kNoNewPrivileges:
+      return "PR_SET_NO_NEW_PRIVS";
+    case SpawnStep::kParentDeathSignal:
+      return "PR_SET_PDEATHSIG";
+    case SpawnStep::kExec:
+      return "exec";
   }
   return "unknown step";
 }

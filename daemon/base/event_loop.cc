@@ -41,7 +41,8 @@ void EventLoop::Watch(int fd, uint32_t events, FdCallback callback) {
   watched_[fd] = std::make_shared<Registration>(Registration{std::move(callback), generation});
   epoll_event event{};
   event.events = events;
-  // The fd and the low half of the generation: an event fetched for an earlier owner of this number is recognised.
+  // The fd and the low half of the generation: an event fetched for an earlier owner of this number
+  // is recognised.
   event.data.u64 = (generation << 32U) | static_cast<uint32_t>(fd);
   if (::epoll_ctl(epoll_.get(), known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) < 0) {
     Die("event loop: epoll_ctl");

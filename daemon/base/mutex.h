@@ -1,4 +1,5 @@
-// std::mutex with Clang's thread-safety annotations. For leaf utilities only: state has one thread, not a lock.
+// std::mutex with Clang's thread-safety annotations. For leaf utilities only: state has one thread,
+// not a lock.
 #pragma once
 
 #include <mutex>

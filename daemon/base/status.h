@@ -1,5 +1,6 @@
-// The one seam between absl::Status and the std types that our signatures use: Debian's Abseil has a string_view of its
-// own and no status macros. Messages name the object, the operation and the cause.
+// The one seam between absl::Status and the std types that our signatures use: Debian's Abseil has
+// a string_view of its own and no status macros. Messages name the object, the operation and the
+// cause.
 #pragma once
 
 #include <absl/status/status.h>
@@ -34,9 +35,9 @@ inline std::string_view Message(const absl::Status& status) {
 #define PLUGIND_CONCAT(a, b) PLUGIND_CONCAT_INNER(a, b)
 
 // RETURN_IF_ERROR(Expression): returns its status from the enclosing function unless it is OK.
-#define RETURN_IF_ERROR(expression)                                            \
-  do {                                                                         \
-    if (absl::Status status_ = (expression); !status_.ok()) return status_;    \
+#define RETURN_IF_ERROR(expression)                                         \
+  do {                                                                      \
+    if (absl::Status status_ = (expression); !status_.ok()) return status_; \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto value, Expression): the value of a StatusOr, or returns its status.

@@ -1,5 +1,5 @@
-// Deadlines in order. Whoever owns the queue asks for Next(), sleeps until then, and calls RunDue().
-// Single-threaded: it belongs to its loop, or to a test that moves a FakeClock.
+// Deadlines in order. Whoever owns the queue asks for Next(), sleeps until then, and calls
+// RunDue(). Single-threaded: it belongs to its loop, or to a test that moves a FakeClock.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,9 @@ class TimerQueue {
   // No effect when the timer has run or was never set.
   void Cancel(Id id);
   std::optional<Instant> Next() const;
-  // Runs what is due at `now`, in order of deadline. A callback may set and cancel timers; one that it sets for a
-  // time already past runs in the next call, so that a callback cannot keep this one going for ever.
+  // Runs what is due at `now`, in order of deadline. A callback may set and cancel timers; one that
+  // it sets for a time already past runs in the next call, so that a callback cannot keep this one
+  // going for ever.
   void RunDue(Instant now);
 
  private:

@@ -1,5 +1,6 @@
-// The configuration files as bytes, apart from what they mean: read once, then loaded, and kept for a
-// successor of plugind, which must go on with what was in force and not with a half-finished edit.
+// The configuration files as bytes, apart from what they mean: read once, then loaded, and kept for
+// a successor of plugind, which must go on with what was in force and not with a half-finished
+// edit.
 #pragma once
 
 #include <string>
@@ -11,7 +12,7 @@
 namespace plugind::config {
 
 struct SourceFile {
-  std::string path;     // absolute
+  std::string path;  // absolute
   std::string text;
   std::string trouble;  // why it could not be read; empty: it was
 };

@@ -29,8 +29,8 @@ class ControlServer::Refusal final : public grpc::CallbackGenericService {
       void OnDone() override { delete this; }
     };
     auto* reactor = new Refuse;
-    reactor->Finish(
-        AccessDenied("plugind's control socket serves root and plugind's own user; you are neither"));
+    reactor->Finish(AccessDenied(
+        "plugind's control socket serves root and plugind's own user; you are neither"));
     return reactor;
   }
 };
@@ -52,7 +52,8 @@ ControlServer::ControlServer(const DaemonParts& parts)
 
 ControlServer::~ControlServer() {
   followers_.EndAll({grpc::StatusCode::UNAVAILABLE, "plugind is shutting down"});
-  // Shutdown returns when the last call has finished, and calls finish on the loop: it waits on a thread of its own.
+  // Shutdown returns when the last call has finished, and calls finish on the loop: it waits on a
+  // thread of its own.
   std::atomic<bool> done = false;
   std::thread waiter([&] {
     const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(1);

@@ -1,7 +1,7 @@
-// The gRPC server of the control socket. It binds nothing: plugind accepts connections on a listener that the keeper keeps,
-// looks at who connects, and hands the fd over. Callers without a right to it get an answer that says so, from a server that
-// knows no method.
-// Owned by main, on the supervisor's loop; calls run on gRPC's threads and post.
+// The gRPC server of the control socket. It binds nothing: plugind accepts connections on a
+// listener that the keeper keeps, looks at who connects, and hands the fd over. Callers without a
+// right to it get an answer that says so, from a server that knows no method. Owned by main, on the
+// supervisor's loop; calls run on gRPC's threads and post.
 #pragma once
 
 #include <grpcpp/server.h>

@@ -38,7 +38,8 @@ grpc::ServerUnaryReactor* ControlService::OnLoop(grpc::CallbackServerContext* co
   return reactor;
 }
 
-void ControlService::FillPlugin(const supervisor::PluginStatus& status, size_t max_tail, v1::Plugin* to) const {
+void ControlService::FillPlugin(const supervisor::PluginStatus& status, size_t max_tail,
+                                v1::Plugin* to) const {
   Fill(status, to);
   if (!status.last_exit) return;
   std::string_view tail = parts_.supervisor.StderrTail(status.name);
@@ -72,8 +73,9 @@ grpc::ServerUnaryReactor* ControlService::GetPlugin(grpc::CallbackServerContext*
 }
 
 template <typename Request, typename Response>
-grpc::ServerUnaryReactor* ControlService::Act(grpc::CallbackServerContext* context, const Request* request,
-                                              Response* response, Verb verb) {
+grpc::ServerUnaryReactor* ControlService::Act(grpc::CallbackServerContext* context,
+                                              const Request* request, Response* response,
+                                              Verb verb) {
   return OnLoop(context, [this, request, response, verb] {
     const uint64_t sequence = parts_.events.next_sequence();
     const absl::Status done = (parts_.supervisor.*verb)(request->name());
@@ -139,11 +141,12 @@ grpc::ServerWriteReactor<v1::StreamLogsResponse>* ControlService::StreamLogs(
                   : request.has_tail()        ? log.TailStart(request.tail())
                                               : 1;
         }
-        *next = AddBatch(log.Read(*next, kBatch), *next, [response](const observe::LogEntry& entry) {
-          v1::LogEntry* const to = response->add_entries();
-          Fill(entry, to);
-          return to->ByteSizeLong();
-        });
+        *next =
+            AddBatch(log.Read(*next, kBatch), *next, [response](const observe::LogEntry& entry) {
+              v1::LogEntry* const to = response->add_entries();
+              Fill(entry, to);
+              return to->ByteSizeLong();
+            });
         if (response->entries_size() > 0) return Turn::Write();
         return request.follow() ? Turn::Wait() : Turn::End(grpc::Status::OK);
       });
@@ -155,12 +158,14 @@ grpc::ServerWriteReactor<v1::WatchEventsResponse>* ControlService::WatchEvents(
   return new LoopStream<v1::WatchEventsResponse>(
       parts_.loop, followers_, [this, request = *request, next](v1::WatchEventsResponse* response) {
         while (*next < parts_.events.next_sequence()) {
-          *next = AddBatch(parts_.events.Read(*next, kBatch), *next, [&](const observe::Event& event) -> size_t {
-            if (!request.name().empty() && event.plugin != request.name()) return 0;
-            v1::Event* const to = response->add_events();
-            Fill(event, to);
-            return to->ByteSizeLong();
-          });
+          *next = AddBatch(parts_.events.Read(*next, kBatch), *next,
+                           [&](const observe::Event& event) -> size_t {
+                             if (!request.name().empty() && event.plugin != request.name())
+                               return 0;
+                             v1::Event* const to = response->add_events();
+                             Fill(event, to);
+                             return to->ByteSizeLong();
+                           });
           if (response->events_size() > 0) return Turn::Write();
         }
         return request.follow() ? Turn::Wait() : Turn::End(grpc::Status::OK);

@@ -1,5 +1,5 @@
-// plugind.control.v1.PluginControl: each call is posted to the supervisor's loop, answered there, and finished. gRPC's threads
-// touch nothing else.
+// plugind.control.v1.PluginControl: each call is posted to the supervisor's loop, answered there,
+// and finished. gRPC's threads touch nothing else.
 #pragma once
 
 #include <functional>
@@ -37,19 +37,23 @@ class ControlService final : public v1::PluginControl::CallbackService {
                                         v1::StartPluginResponse*) override;
   grpc::ServerUnaryReactor* StopPlugin(grpc::CallbackServerContext*, const v1::StopPluginRequest*,
                                        v1::StopPluginResponse*) override;
-  grpc::ServerUnaryReactor* RestartPlugin(grpc::CallbackServerContext*, const v1::RestartPluginRequest*,
+  grpc::ServerUnaryReactor* RestartPlugin(grpc::CallbackServerContext*,
+                                          const v1::RestartPluginRequest*,
                                           v1::RestartPluginResponse*) override;
-  grpc::ServerUnaryReactor* EnablePlugin(grpc::CallbackServerContext*, const v1::EnablePluginRequest*,
+  grpc::ServerUnaryReactor* EnablePlugin(grpc::CallbackServerContext*,
+                                         const v1::EnablePluginRequest*,
                                          v1::EnablePluginResponse*) override;
-  grpc::ServerUnaryReactor* DisablePlugin(grpc::CallbackServerContext*, const v1::DisablePluginRequest*,
+  grpc::ServerUnaryReactor* DisablePlugin(grpc::CallbackServerContext*,
+                                          const v1::DisablePluginRequest*,
                                           v1::DisablePluginResponse*) override;
   grpc::ServerUnaryReactor* Reload(grpc::CallbackServerContext*, const v1::ReloadRequest*,
                                    v1::ReloadResponse*) override;
-  grpc::ServerWriteReactor<v1::StreamLogsResponse>* StreamLogs(grpc::CallbackServerContext*,
-                                                               const v1::StreamLogsRequest*) override;
-  grpc::ServerWriteReactor<v1::WatchEventsResponse>* WatchEvents(grpc::CallbackServerContext*,
-                                                                 const v1::WatchEventsRequest*) override;
-  grpc::ServerUnaryReactor* GetDaemonInfo(grpc::CallbackServerContext*, const v1::GetDaemonInfoRequest*,
+  grpc::ServerWriteReactor<v1::StreamLogsResponse>* StreamLogs(
+      grpc::CallbackServerContext*, const v1::StreamLogsRequest*) override;
+  grpc::ServerWriteReactor<v1::WatchEventsResponse>* WatchEvents(
+      grpc::CallbackServerContext*, const v1::WatchEventsRequest*) override;
+  grpc::ServerUnaryReactor* GetDaemonInfo(grpc::CallbackServerContext*,
+                                          const v1::GetDaemonInfoRequest*,
                                           v1::GetDaemonInfoResponse*) override;
 
  private:
@@ -58,7 +62,8 @@ class ControlService final : public v1::PluginControl::CallbackService {
   grpc::ServerUnaryReactor* Act(grpc::CallbackServerContext* context, const Request* request,
                                 Response* response, Verb verb);
   // Runs `answer` on the loop and finishes the call with what it returns.
-  grpc::ServerUnaryReactor* OnLoop(grpc::CallbackServerContext* context, std::function<grpc::Status()> answer);
+  grpc::ServerUnaryReactor* OnLoop(grpc::CallbackServerContext* context,
+                                   std::function<grpc::Status()> answer);
   // The last process's end with its last words on stderr, `max_tail` bytes at most.
   void FillPlugin(const supervisor::PluginStatus& status, size_t max_tail, v1::Plugin* to) const;
 

@@ -32,20 +32,28 @@ grpc::Status WithDetails(grpc::StatusCode code, const std::string& message,
 
 v1::LogEntry::Level ToProto(observe::Level level) {
   switch (level) {
-    case observe::Level::kTrace: return v1::LogEntry::TRACE;
-    case observe::Level::kDebug: return v1::LogEntry::DEBUG;
-    case observe::Level::kInfo: return v1::LogEntry::INFO;
-    case observe::Level::kWarn: return v1::LogEntry::WARN;
-    case observe::Level::kError: return v1::LogEntry::ERROR;
+    case observe::Level::kTrace:
+      return v1::LogEntry::TRACE;
+    case observe::Level::kDebug:
+      return v1::LogEntry::DEBUG;
+    case observe::Level::kInfo:
+      return v1::LogEntry::INFO;
+    case observe::Level::kWarn:
+      return v1::LogEntry::WARN;
+    case observe::Level::kError:
+      return v1::LogEntry::ERROR;
   }
   return v1::LogEntry::LEVEL_UNSPECIFIED;
 }
 
 v1::LogEntry::Source ToProto(observe::Source source) {
   switch (source) {
-    case observe::Source::kStdout: return v1::LogEntry::STDOUT;
-    case observe::Source::kStderr: return v1::LogEntry::STDERR;
-    case observe::Source::kPlugind: return v1::LogEntry::PLUGIND;
+    case observe::Source::kStdout:
+      return v1::LogEntry::STDOUT;
+    case observe::Source::kStderr:
+      return v1::LogEntry::STDERR;
+    case observe::Source::kPlugind:
+      return v1::LogEntry::PLUGIND;
   }
   return v1::LogEntry::SOURCE_UNSPECIFIED;
 }
@@ -156,9 +164,11 @@ grpc::Status ConfigInvalid(const std::vector<config::Problem>& problems) {
     }
     *request.add_field_violations() = std::move(violation);
   }
-  std::string message = fmt::format("the configuration has {} error{}; the running one stays as it is",
-                                    problems.size(), problems.size() == 1 ? "" : "s");
-  if (left_out > 0) message += fmt::format(" ({} more in plugind's log and in `plugind --check-config`)", left_out);
+  std::string message =
+      fmt::format("the configuration has {} error{}; the running one stays as it is",
+                  problems.size(), problems.size() == 1 ? "" : "s");
+  if (left_out > 0)
+    message += fmt::format(" ({} more in plugind's log and in `plugind --check-config`)", left_out);
   const auto info = MakeErrorInfo("CONFIG_INVALID");
   return WithDetails(grpc::StatusCode::INVALID_ARGUMENT, message, {&info, &request});
 }

@@ -1,4 +1,5 @@
-// From the daemon's plain values to the control RPC's messages, and from its statuses to gRPC's with their details. Pure.
+// From the daemon's plain values to the control RPC's messages, and from its statuses to gRPC's
+// with their details. Pure.
 #pragma once
 
 #include <grpcpp/support/status.h>

@@ -10,7 +10,8 @@ using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 
 HealthCheckResponse::ServingStatus HealthService::StatusOf(const std::string& service) const {
-  if (service.empty() || service == v1::PluginControl::service_full_name()) return HealthCheckResponse::SERVING;
+  if (service.empty() || service == v1::PluginControl::service_full_name())
+    return HealthCheckResponse::SERVING;
   const auto plugin = supervisor_.Get(service);
   if (!plugin.ok()) return HealthCheckResponse::SERVICE_UNKNOWN;
   return plugin->state == supervisor::State::kReady ? HealthCheckResponse::SERVING
@@ -24,7 +25,8 @@ grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* cont
   loop_.Post([this, reactor, request, response] {
     const auto status = StatusOf(request->service());
     if (status == HealthCheckResponse::SERVICE_UNKNOWN) {
-      reactor->Finish({grpc::StatusCode::NOT_FOUND, "no plugin named \"" + request->service() + "\" is configured"});
+      reactor->Finish({grpc::StatusCode::NOT_FOUND,
+                       "no plugin named \"" + request->service() + "\" is configured"});
       return;
     }
     response->set_status(status);
@@ -33,8 +35,8 @@ grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* cont
   return reactor;
 }
 
-grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(grpc::CallbackServerContext*,
-                                                                    const HealthCheckRequest* request) {
+grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(
+    grpc::CallbackServerContext*, const HealthCheckRequest* request) {
   auto last = std::make_shared<HealthCheckResponse::ServingStatus>(HealthCheckResponse::UNKNOWN);
   return new LoopStream<HealthCheckResponse>(
       loop_, followers_, [this, service = request->service(), last](HealthCheckResponse* response) {

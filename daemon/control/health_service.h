@@ -1,5 +1,6 @@
-// grpc.health.v1 on the control socket: "" and the control service itself, and one entry for each plugin by its name, SERVING
-// while it is READY. gRPC's own implementation could not forget a plugin that is removed.
+// grpc.health.v1 on the control socket: "" and the control service itself, and one entry for each
+// plugin by its name, SERVING while it is READY. gRPC's own implementation could not forget a
+// plugin that is removed.
 #pragma once
 
 #include <string>
@@ -16,7 +17,8 @@ class HealthService final : public grpc::health::v1::Health::CallbackService {
   HealthService(EventLoop& loop, supervisor::Supervisor& supervisor, Followers& followers)
       : loop_(loop), supervisor_(supervisor), followers_(followers) {}
 
-  grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext*, const grpc::health::v1::HealthCheckRequest*,
+  grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext*,
+                                  const grpc::health::v1::HealthCheckRequest*,
                                   grpc::health::v1::HealthCheckResponse*) override;
   grpc::ServerWriteReactor<grpc::health::v1::HealthCheckResponse>* Watch(
       grpc::CallbackServerContext*, const grpc::health::v1::HealthCheckRequest*) override;

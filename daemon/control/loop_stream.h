@@ -1,6 +1,7 @@
-// A server stream that is fed from the supervisor's loop: it asks for the next message, waits where there is none yet, and is
-// poked when there may be one. One message is under way at a time, so a slow reader costs one message of memory; what it
-// misses meanwhile stays in, or falls out of, the ring that it reads.
+// A server stream that is fed from the supervisor's loop: it asks for the next message, waits where
+// there is none yet, and is poked when there may be one. One message is under way at a time, so a
+// slow reader costs one message of memory; what it misses meanwhile stays in, or falls out of, the
+// ring that it reads.
 #pragma once
 
 #include <grpcpp/support/server_callback.h>

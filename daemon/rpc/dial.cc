@@ -19,9 +19,7 @@ namespace {
 
 using supervisor::Endpoint;
 
-absl::Status Foreign(std::string why) {
-  return absl::FailedPreconditionError(why);
-}
+absl::Status Foreign(std::string why) { return absl::FailedPreconditionError(why); }
 
 std::string_view FileKind(mode_t mode) {
   if (S_ISLNK(mode)) return "a symbolic link";
@@ -34,7 +32,8 @@ std::string_view FileKind(mode_t mode) {
 absl::Status CheckPath(const Endpoint& endpoint) {
   const std::string& path = endpoint.handshake.address;
   struct stat file {};
-  if (::lstat(path.c_str(), &file) < 0) return Error(absl::StatusCode::kUnavailable, "there is nothing at {} yet", path);
+  if (::lstat(path.c_str(), &file) < 0)
+    return Error(absl::StatusCode::kUnavailable, "there is nothing at {} yet", path);
   if (!S_ISSOCK(file.st_mode)) {
     return Foreign(fmt::format("the address {} is {}, not a socket", path, FileKind(file.st_mode)));
   }
@@ -96,8 +95,10 @@ absl::StatusOr<UniqueFd> DialUnix(const Endpoint& endpoint) {
   if (!fd.valid()) return ErrnoError(errno, "cannot make a socket");
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
     const int error = errno;
-    if (error == EPROTOTYPE) return Foreign(fmt::format("the socket {} is not a stream socket", path));
-    return Error(absl::StatusCode::kUnavailable, "cannot connect to {}: {}", path, std::strerror(error));
+    if (error == EPROTOTYPE)
+      return Foreign(fmt::format("the socket {} is not a stream socket", path));
+    return Error(absl::StatusCode::kUnavailable, "cannot connect to {}: {}", path,
+                 std::strerror(error));
   }
   RETURN_IF_ERROR(CheckPeer(fd.get(), endpoint));
   return fd;
@@ -119,14 +120,18 @@ absl::StatusOr<UniqueFd> DialTcp(const Endpoint& endpoint) {
   v6.sin6_addr = in6addr_loopback;
   UniqueFd fd(::socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return ErrnoError(errno, "cannot make a socket");
-  const auto* address = six ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
-  // The loopback answers at once, with a connection or a refusal; only a full backlog could make it wait.
+  const auto* address =
+      six ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
+  // The loopback answers at once, with a connection or a refusal; only a full backlog could make it
+  // wait.
   const timeval patience{.tv_sec = 0, .tv_usec = 100'000};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   if (::connect(fd.get(), address, six ? sizeof v6 : sizeof v4) < 0) {
-    return Error(absl::StatusCode::kUnavailable, "cannot connect to {}: {}", text, std::strerror(errno));
+    return Error(absl::StatusCode::kUnavailable, "cannot connect to {}: {}", text,
+                 std::strerror(errno));
   }
-  if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) < 0) return ErrnoError(errno, "cannot set a socket non-blocking");
+  if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) < 0)
+    return ErrnoError(errno, "cannot set a socket non-blocking");
   return fd;
 }
 
@@ -134,8 +139,10 @@ absl::StatusOr<UniqueFd> DialTcp(const Endpoint& endpoint) {
 
 absl::StatusOr<UniqueFd> Dial(const Endpoint& endpoint) {
   switch (endpoint.handshake.network) {
-    case supervisor::Network::kUnix: return DialUnix(endpoint);
-    case supervisor::Network::kTcp: return DialTcp(endpoint);
+    case supervisor::Network::kUnix:
+      return DialUnix(endpoint);
+    case supervisor::Network::kTcp:
+      return DialTcp(endpoint);
   }
   return absl::InternalError("unknown network");
 }

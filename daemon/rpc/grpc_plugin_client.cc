@@ -21,14 +21,18 @@ using supervisor::Endpoint;
 
 constexpr Duration kFirstRedial = std::chrono::milliseconds(1);
 constexpr Duration kLastRedial = std::chrono::milliseconds(50);
-// go-plugin's name for the whole plugin, and gRPC's for the whole server. A plugin has at least one of them.
+// go-plugin's name for the whole plugin, and gRPC's for the whole server. A plugin has at least one
+// of them.
 constexpr const char* kPluginService = "plugin";
 constexpr const char* kWholeServer = "";
 
 class GrpcPluginClient final : public supervisor::PluginClient {
  public:
   GrpcPluginClient(EventLoop& loop, PendingCalls& all_calls, Endpoint endpoint)
-      : loop_(loop), all_calls_(all_calls), endpoint_(std::move(endpoint)), redial_(loop.timers()) {}
+      : loop_(loop),
+        all_calls_(all_calls),
+        endpoint_(std::move(endpoint)),
+        redial_(loop.timers()) {}
   ~GrpcPluginClient() override { own_calls_->CancelAll(); }
 
   void Connect(Instant deadline, std::function<void(absl::Status)> done) override {
@@ -58,7 +62,8 @@ class GrpcPluginClient final : public supervisor::PluginClient {
         },
         [this, update](const grpc::Status& status) {
           if (std::exchange(watch_, nullptr) == nullptr) return;  // given up by StopWatching
-          update(status.ok() ? absl::UnavailableError("the plugin ended the stream") : FromGrpc(status));
+          update(status.ok() ? absl::UnavailableError("the plugin ended the stream")
+                             : FromGrpc(status));
         });
     watch_ = &reader->context();
     reader->request().set_service(service_);
@@ -77,7 +82,8 @@ class GrpcPluginClient final : public supervisor::PluginClient {
           if (!alive.expired()) chunk(data.channel() == plugin::StdioData::STDERR, data.data());
         },
         [](const grpc::Status&) {});  // most plugins do not have this service
-    plugin::GRPCStdio::NewStub(channel_)->async()->StreamStdio(&reader->context(), &reader->request(), reader);
+    plugin::GRPCStdio::NewStub(channel_)->async()->StreamStdio(&reader->context(),
+                                                               &reader->request(), reader);
     reader->Begin();
   }
 
@@ -87,7 +93,9 @@ class GrpcPluginClient final : public supervisor::PluginClient {
     Prepare(call->context, timeout);
     plugin::GRPCController::NewStub(channel_)->async()->Shutdown(
         &call->context, &call->request, &call->response,
-        Finish(call, [done = std::move(done)](const grpc::Status& status, const auto&) { done(FromGrpc(status)); }));
+        Finish(call, [done = std::move(done)](const grpc::Status& status, const auto&) {
+          done(FromGrpc(status));
+        }));
   }
 
  private:
@@ -114,15 +122,17 @@ class GrpcPluginClient final : public supervisor::PluginClient {
     });
   }
 
-  void Check(const std::string& service, Duration timeout, std::function<void(absl::StatusOr<bool>)> done) {
+  void Check(const std::string& service, Duration timeout,
+             std::function<void(absl::StatusOr<bool>)> done) {
     auto call = std::make_shared<UnaryCall<HealthCheckRequest, HealthCheckResponse>>();
     call->request.set_service(service);
     Prepare(call->context, timeout);
-    const auto finished = [this, timeout, done = std::move(done)](const grpc::Status& status,
-                                                                  const HealthCheckResponse& response) {
+    const auto finished = [this, timeout, done = std::move(done)](
+                              const grpc::Status& status, const HealthCheckResponse& response) {
       OnChecked(status, response.status() == HealthCheckResponse::SERVING, timeout, done);
     };
-    health_->async()->Check(&call->context, &call->request, &call->response, Finish(call, finished));
+    health_->async()->Check(&call->context, &call->request, &call->response,
+                            Finish(call, finished));
   }
 
   void OnChecked(const grpc::Status& status, bool serving, Duration timeout,
@@ -149,9 +159,11 @@ class GrpcPluginClient final : public supervisor::PluginClient {
                          std::chrono::duration_cast<std::chrono::system_clock::duration>(timeout));
   }
 
-  // A callback for gRPC that takes the outcome to the loop, where it is dropped if this client is gone.
+  // A callback for gRPC that takes the outcome to the loop, where it is dropped if this client is
+  // gone.
   template <typename Request, typename Response, typename Callback>
-  std::function<void(grpc::Status)> Finish(std::shared_ptr<UnaryCall<Request, Response>> call, Callback callback) {
+  std::function<void(grpc::Status)> Finish(std::shared_ptr<UnaryCall<Request, Response>> call,
+                                           Callback callback) {
     all_calls_.Add(&call->context);
     own_calls_->Add(&call->context);
     const std::weak_ptr<PendingCalls> alive = own_calls_;
@@ -174,7 +186,8 @@ class GrpcPluginClient final : public supervisor::PluginClient {
     auto context = std::make_shared<grpc::ClientContext*>(nullptr);
     auto* reader = new LoopReader<Request, Response>(  // owned by itself until its call is done
         loop_, std::move(message),
-        [&all_calls = all_calls_, alive, context, done = std::move(done)](const grpc::Status& status) {
+        [&all_calls = all_calls_, alive, context,
+         done = std::move(done)](const grpc::Status& status) {
           all_calls.Remove(*context);
           const auto own = alive.lock();
           if (own == nullptr) return;
@@ -201,8 +214,7 @@ class GrpcPluginClient final : public supervisor::PluginClient {
 
 }  // namespace
 
-GrpcPluginClientFactory::GrpcPluginClientFactory(EventLoop& loop)
-    : loop_(loop), heartbeat_(loop) {}
+GrpcPluginClientFactory::GrpcPluginClientFactory(EventLoop& loop) : loop_(loop), heartbeat_(loop) {}
 
 GrpcPluginClientFactory::~GrpcPluginClientFactory() {
   while (!pending_.empty()) loop_.RunOnce(std::chrono::milliseconds(10));

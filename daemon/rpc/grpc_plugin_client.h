@@ -1,5 +1,5 @@
-// supervisor::PluginClient over gRPC: one connection to one plugin process, on an fd that Dial has checked. When the connection
-// breaks while the process lives, the next health check dials anew.
+// supervisor::PluginClient over gRPC: one connection to one plugin process, on an fd that Dial has
+// checked. When the connection breaks while the process lives, the next health check dials anew.
 // Owned by Plugin; on the supervisor's loop.
 #pragma once
 

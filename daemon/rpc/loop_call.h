@@ -1,7 +1,8 @@
 // gRPC calls whose outcomes arrive on an event loop. gRPC's threads do one thing here: Post.
 //
-// A call may outlive the client that made it: it is cancelled, and its callback is dropped on the loop. PendingCalls counts
-// the calls that gRPC still holds, so that the loop is not destroyed under one.
+// A call may outlive the client that made it: it is cancelled, and its callback is dropped on the
+// loop. PendingCalls counts the calls that gRPC still holds, so that the loop is not destroyed
+// under one.
 #pragma once
 
 #include <grpcpp/client_context.h>
@@ -44,8 +45,9 @@ struct UnaryCall {
   Response response;
 };
 
-// A server's stream, read one message at a time: the next is asked for when the loop has dealt with the last, so that a
-// plugin that floods it is slowed down by HTTP/2 flow control and fills no queue here. Destroys itself at the end.
+// A server's stream, read one message at a time: the next is asked for when the loop has dealt with
+// the last, so that a plugin that floods it is slowed down by HTTP/2 flow control and fills no
+// queue here. Destroys itself at the end.
 template <typename Request, typename Response>
 class LoopReader final : public grpc::ClientReadReactor<Response> {
  public:
