@@ -28,7 +28,8 @@ constexpr char kConfigFd[] = "config";
 constexpr int kExitFailure = 1;
 constexpr int kExitConfig = 78;  // EX_CONFIG
 
-// Pipes, sockets and logs of some hundred plugins: more than the usual soft limit of 1,024. Plugins get the keeper's own.
+// Pipes, sockets and logs of some hundred plugins: more than the usual soft limit of 1,024. Plugins
+// get the keeper's own.
 void RaiseFdLimit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
@@ -46,25 +47,34 @@ observe::Level Importance(std::string_view event_type) {
        {"exited", "start-failed", "unhealthy", "backoff", "quarantined", "failed", "stuck"}) {
     if (event_type == trouble) return observe::Level::kWarn;
   }
-  return event_type == "ready" || event_type == "stopped" ? observe::Level::kInfo : observe::Level::kDebug;
+  return event_type == "ready" || event_type == "stopped" ? observe::Level::kInfo
+                                                          : observe::Level::kDebug;
 }
 
 observe::Level LevelOf(config::LogLevel level) {
   switch (level) {
-    case config::LogLevel::kTrace: return observe::Level::kTrace;
-    case config::LogLevel::kDebug: return observe::Level::kDebug;
-    case config::LogLevel::kInfo: return observe::Level::kInfo;
-    case config::LogLevel::kWarn: return observe::Level::kWarn;
-    case config::LogLevel::kError: return observe::Level::kError;
+    case config::LogLevel::kTrace:
+      return observe::Level::kTrace;
+    case config::LogLevel::kDebug:
+      return observe::Level::kDebug;
+    case config::LogLevel::kInfo:
+      return observe::Level::kInfo;
+    case config::LogLevel::kWarn:
+      return observe::Level::kWarn;
+    case config::LogLevel::kError:
+      return observe::Level::kError;
   }
   return observe::Level::kInfo;
 }
 
 observe::LogFormat FormatOf(config::LogFormat format) {
   switch (format) {
-    case config::LogFormat::kAuto: return observe::LogFormat::kAuto;
-    case config::LogFormat::kText: return observe::LogFormat::kText;
-    case config::LogFormat::kJson: return observe::LogFormat::kJson;
+    case config::LogFormat::kAuto:
+      return observe::LogFormat::kAuto;
+    case config::LogFormat::kText:
+      return observe::LogFormat::kText;
+    case config::LogFormat::kJson:
+      return observe::LogFormat::kJson;
   }
   return observe::LogFormat::kAuto;
 }
@@ -72,7 +82,10 @@ observe::LogFormat FormatOf(config::LogFormat format) {
 }  // namespace
 
 Daemon::Daemon(Paths paths)
-    : paths_(std::move(paths)), loop_(clock_), started_at_(clock_.WallNow()), service_manager_(loop_) {}
+    : paths_(std::move(paths)),
+      loop_(clock_),
+      started_at_(clock_.WallNow()),
+      service_manager_(loop_) {}
 
 Daemon::~Daemon() = default;
 
@@ -111,7 +124,8 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
   }
   RETURN_IF_ERROR(OpenDecisions());
   RETURN_IF_ERROR(OpenEvents(inheritance));
-  ASSIGN_OR_RETURN(socket_, ControlSocket::Open(paths_.runtime_dir, Take(inheritance.fds, kListenerFd), *keeper_));
+  ASSIGN_OR_RETURN(socket_, ControlSocket::Open(paths_.runtime_dir,
+                                                Take(inheritance.fds, kListenerFd), *keeper_));
 
   clients_ = std::make_unique<rpc::GrpcPluginClientFactory>(loop_);
   auto random = std::make_shared<std::mt19937_64>(std::random_device{}());
@@ -119,8 +133,7 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
       loop_, *keeper_, *clients_, *events_, *decisions_,
       supervisor::Directories{paths_.runtime_dir, paths_.state_dir},
       [random] { return std::uniform_real_distribution<double>(0, 1)(*random); },
-      [this] { control_->Poke(); },
-      [this](const std::string& trouble) { log_->Error(trouble); }});
+      [this] { control_->Poke(); }, [this](const std::string& trouble) { log_->Error(trouble); }});
   control_ = std::make_unique<control::ControlServer>(control::DaemonParts{
       loop_, *supervisor_, *events_,
       [this](const std::string& name, config::Diff* diff) { return Reload(name, diff); },
@@ -147,9 +160,10 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
   if (stopping) {
     BeginShutdown();
   } else {
-    log_->Info("plugind is ready", {{"socket", paths_.runtime_dir + "/plugind.sock"},
-                                    {"plugins", supervisor_->config().plugins.size()},
-                                    {"cgroup", cgroup_.empty() ? std::string_view("none is writable") : cgroup_}});
+    log_->Info("plugind is ready",
+               {{"socket", paths_.runtime_dir + "/plugind.sock"},
+                {"plugins", supervisor_->config().plugins.size()},
+                {"cgroup", cgroup_.empty() ? std::string_view("none is writable") : cgroup_}});
     service_manager_.Ready();
     TellStatus();
   }
@@ -158,13 +172,16 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
 }
 
 void Daemon::ConfigureLog(const config::DaemonConfig& config) {
-  log_ = std::make_unique<observe::Logger>(LevelOf(config.log_level), FormatOf(config.log_format), STDERR_FILENO);
+  log_ = std::make_unique<observe::Logger>(LevelOf(config.log_level), FormatOf(config.log_format),
+                                           STDERR_FILENO);
 }
 
-// ── Configuration ────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── Configuration
+// ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-// The files are read at the first start and when asked to. A successor goes on with what was in force, whatever has become of
-// the files meanwhile: a death of plugind must not apply somebody's half-finished edit.
+// The files are read at the first start and when asked to. A successor goes on with what was in
+// force, whatever has become of the files meanwhile: a death of plugind must not apply somebody's
+// half-finished edit.
 absl::Status Daemon::LoadConfiguration(Inheritance& inheritance, config::Config* config) {
   config::Sources sources;
   const UniqueFd kept = Take(inheritance.fds, kConfigFd);
@@ -182,7 +199,8 @@ absl::Status Daemon::LoadConfiguration(Inheritance& inheritance, config::Config*
   config::LoadResult loaded = config::Load(sources);
   for (const auto& problem : loaded.problems) log_->Error(problem.ToString());
   if (!loaded.ok()) {
-    return Error(absl::StatusCode::kInvalidArgument, "the configuration has {} error(s)", loaded.problems.size());
+    return Error(absl::StatusCode::kInvalidArgument, "the configuration has {} error(s)",
+                 loaded.problems.size());
   }
   *config = std::move(loaded.config);
   Keep(std::move(sources));
@@ -202,7 +220,8 @@ void Daemon::Keep(config::Sources sources) {
 
 grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
   service_manager_.Reloading();
-  config::Sources sources = config::ReadSources(paths_.config_file, {.file_required = paths_.config_required});
+  config::Sources sources =
+      config::ReadSources(paths_.config_file, {.file_required = paths_.config_required});
   config::LoadResult loaded = config::Load(sources);
   if (!name.empty()) {
     // The other plugins stay with what is in force, so that only this one's file has to be right.
@@ -210,7 +229,8 @@ grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
     const auto now = configured.find(name);
     config::Sources merged = applied_;
     if (now != configured.end()) merged.TakePlugin(now->second.file, sources);
-    if (loaded.config.plugins.contains(name)) merged.TakePlugin(loaded.config.plugins.at(name).file, sources);
+    if (loaded.config.plugins.contains(name))
+      merged.TakePlugin(loaded.config.plugins.at(name).file, sources);
     if (now == configured.end() && !loaded.config.plugins.contains(name)) {
       service_manager_.Ready();
       return control::ToGrpc(supervisor_->Get(name).status());
@@ -229,15 +249,18 @@ grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
   Keep(std::move(sources));
   ConfigureLog(loaded.config.daemon);
   *diff = supervisor_->Apply(std::move(loaded.config));
-  log_->Info("the configuration was reloaded",
-             {{"added", diff->added.size()}, {"removed", diff->removed.size()}, {"changed", diff->changed.size()},
-              {"updated", diff->updated.size()}, {"unchanged", diff->unchanged.size()}});
+  log_->Info("the configuration was reloaded", {{"added", diff->added.size()},
+                                                {"removed", diff->removed.size()},
+                                                {"changed", diff->changed.size()},
+                                                {"updated", diff->updated.size()},
+                                                {"unchanged", diff->unchanged.size()}});
   service_manager_.Ready();
   TellStatus();
   return grpc::Status::OK;
 }
 
-// ── State that outlives the process ──────────────────────────────────────────────────────────────────────────────────
+// ── State that outlives the process
+// ──────────────────────────────────────────────────────────────────────────────────
 
 absl::Status Daemon::OpenDecisions() {
   auto state = supervisor::OperatorState::Load(paths_.state_dir);
@@ -266,7 +289,8 @@ absl::Status Daemon::OpenEvents(Inheritance& inheritance) {
   return absl::OkStatus();
 }
 
-// ── Signals and the end ──────────────────────────────────────────────────────────────────────────────────────────────
+// ── Signals and the end
+// ──────────────────────────────────────────────────────────────────────────────────────────────
 
 void Daemon::WatchSignals() {
   // Before any thread is started, so that every one inherits the mask and only this fd sees them.
@@ -308,7 +332,8 @@ void Daemon::BeginShutdown() {
   });
 }
 
-// ── What others are told ─────────────────────────────────────────────────────────────────────────────────────────────
+// ── What others are told
+// ─────────────────────────────────────────────────────────────────────────────────────────────
 
 void Daemon::TellEvents() {
   constexpr size_t kAtOnce = 64;
@@ -317,8 +342,13 @@ void Daemon::TellEvents() {
       told_ = event.sequence + 1;
       const auto state = supervisor::ToString(static_cast<supervisor::State>(event.to));
       log_->Log(Importance(event.type), "plugin " + event.type,
-                {{"plugin", event.plugin}, {"state", state}, {"reason", event.reason}, {"instance", event.instance},
-                 {"pid", event.pid}, {"restarts", event.restarts}, {"event", event.sequence}});
+                {{"plugin", event.plugin},
+                 {"state", state},
+                 {"reason", event.reason},
+                 {"instance", event.instance},
+                 {"pid", event.pid},
+                 {"restarts", event.restarts},
+                 {"event", event.sequence}});
     }
   }
   control_->Poke();
@@ -334,8 +364,9 @@ void Daemon::TellStatus() {
     if (state == supervisor::State::kReady) ++ready;
     if (state == supervisor::State::kFailed || state == supervisor::State::kQuarantined) ++trouble;
   });
-  service_manager_.Status(fmt::format("{} of {} plugins ready{}", ready, all,
-                                      trouble > 0 ? fmt::format(", {} failed or quarantined", trouble) : ""));
+  service_manager_.Status(
+      fmt::format("{} of {} plugins ready{}", ready, all,
+                  trouble > 0 ? fmt::format(", {} failed or quarantined", trouble) : ""));
 }
 
 void Daemon::Describe(control::v1::GetDaemonInfoResponse* info) const {
@@ -350,7 +381,8 @@ void Daemon::Describe(control::v1::GetDaemonInfoResponse* info) const {
   info->set_cgroup(cgroup_);
   control::Fill(config_loaded_at_, info->mutable_config_loaded_at());
   const Duration uptime = clock_.WallNow() - started_at_;
-  info->mutable_uptime()->set_seconds(std::chrono::duration_cast<std::chrono::seconds>(uptime).count());
+  info->mutable_uptime()->set_seconds(
+      std::chrono::duration_cast<std::chrono::seconds>(uptime).count());
 }
 
 }  // namespace plugind

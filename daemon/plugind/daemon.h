@@ -1,7 +1,9 @@
-// plugind proper: builds the parts, connects them, and runs the supervisor's loop until the orderly end.
+// plugind proper: builds the parts, connects them, and runs the supervisor's loop until the orderly
+// end.
 //
-// Everything here may be killed at any instant; its successor finds with the keeper: each plugin's process, pipes and record,
-// the logs' and events' memory, the control socket, the state directory's lock, and the configuration that was in force.
+// Everything here may be killed at any instant; its successor finds with the keeper: each plugin's
+// process, pipes and record, the logs' and events' memory, the control socket, the state
+// directory's lock, and the configuration that was in force.
 #pragma once
 
 #include <memory>
@@ -47,7 +49,8 @@ class Daemon {
   void OnSignal(int signal);
   void BeginShutdown();
 
-  // Reads the files again and applies them; on any problem nothing changes. `name`: only that plugin's part.
+  // Reads the files again and applies them; on any problem nothing changes. `name`: only that
+  // plugin's part.
   grpc::Status Reload(const std::string& name, config::Diff* diff);
   void Describe(control::v1::GetDaemonInfoResponse* info) const;
   void TellEvents();

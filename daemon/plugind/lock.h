@@ -1,5 +1,5 @@
-// The lock that makes a directory one daemon's own. It ends when the last duplicate of its fd is closed, so whoever keeps
-// one (the keeper) keeps the lock.
+// The lock that makes a directory one daemon's own. It ends when the last duplicate of its fd is
+// closed, so whoever keeps one (the keeper) keeps the lock.
 #pragma once
 
 #include <string>

@@ -1,7 +1,6 @@
-// plugind: reads its command line, then is one of three things: a check of the configuration, the start of a daemon (which
-// becomes the keeper), or, started by the keeper, the daemon itself.
+// plugind: reads its command line, then is one of three things: a check of the configuration, the
+// start of a daemon (which becomes the keeper), or, started by the keeper, the daemon itself.
 #include <CLI/CLI.hpp>
-
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -34,13 +33,15 @@ int Fail(const absl::Status& status) {
 }
 
 int CheckConfig(const CommandLine& line) {
-  const auto loaded = plugind::config::Load(line.paths.config_file, {.file_required = line.paths.config_required});
+  const auto loaded =
+      plugind::config::Load(line.paths.config_file, {.file_required = line.paths.config_required});
   if (line.output == "json") {
     std::cout << plugind::config::ProblemsAsJson(loaded.problems) << '\n';
   } else {
     for (const auto& problem : loaded.problems) std::cerr << problem.ToString() << '\n';
     if (loaded.ok()) {
-      std::cout << line.paths.config_file << ": good, " << loaded.config.plugins.size() << " plugin(s)\n";
+      std::cout << line.paths.config_file << ": good, " << loaded.config.plugins.size()
+                << " plugin(s)\n";
     }
   }
   return loaded.ok() ? 0 : kExitConfig;
@@ -61,7 +62,8 @@ int Run(CommandLine& line) {
     return plugind::Daemon(line.paths).Run(std::move(socket));
   }
   // Now, while there is a terminal to say it on, and before anything is started.
-  const auto loaded = plugind::config::Load(line.paths.config_file, {.file_required = line.paths.config_required});
+  const auto loaded =
+      plugind::config::Load(line.paths.config_file, {.file_required = line.paths.config_required});
   for (const auto& problem : loaded.problems) std::cerr << problem.ToString() << '\n';
   if (!loaded.ok()) return kExitConfig;
   if (const auto made = plugind::MakeDirectories(&line.paths); !made.ok()) return Fail(made);
@@ -72,16 +74,21 @@ int Run(CommandLine& line) {
 
 int main(int argc, char** argv) {
   CommandLine line;
-  CLI::App app("plugind: runs gRPC plugins as separate processes and keeps them running.", "plugind");
+  CLI::App app("plugind: runs gRPC plugins as separate processes and keeps them running.",
+               "plugind");
   app.set_version_flag("--version", "plugind " PLUGIND_VERSION);
-  auto* config = app.add_option("--config", line.paths.config_file, "The configuration file (plugins.d lies beside it)");
-  app.add_option("--runtime-dir", line.paths.runtime_dir, "Where sockets are; removed at the next boot");
+  auto* config = app.add_option("--config", line.paths.config_file,
+                                "The configuration file (plugins.d lies beside it)");
+  app.add_option("--runtime-dir", line.paths.runtime_dir,
+                 "Where sockets are; removed at the next boot");
   app.add_option("--state-dir", line.paths.state_dir, "What outlives the daemon");
-  auto* check = app.add_flag("--check-config", line.check_config, "Check the configuration and exit: 0 or 78");
+  auto* check = app.add_flag("--check-config", line.check_config,
+                             "Check the configuration and exit: 0 or 78");
   app.add_option("-o,--output", line.output, "With --check-config: text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->needs(check);
-  app.add_flag("--config-may-be-absent", line.config_may_be_absent)->group("");  // from the launcher to the daemon
+  app.add_flag("--config-may-be-absent", line.config_may_be_absent)
+      ->group("");  // from the launcher to the daemon
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -11,13 +11,15 @@
 namespace plugind {
 namespace {
 
-// The longest path below the runtime directory that must fit into a socket's address: /i/12345678/ and a plugin's own name
-// for its socket.
+// The longest path below the runtime directory that must fit into a socket's address: /i/12345678/
+// and a plugin's own name for its socket.
 constexpr size_t kRoomBelowRuntime = 36;
 
 std::string FromEnvironment(const char* name) {
   const char* const value = std::getenv(name);
-  return value != nullptr && value[0] == '/' ? value : "";  // the XDG specification: relative paths are ignored
+  return value != nullptr && value[0] == '/'
+             ? value
+             : "";  // the XDG specification: relative paths are ignored
 }
 
 absl::StatusOr<std::string> Xdg(const char* variable, const char* below_home) {
@@ -27,8 +29,8 @@ absl::StatusOr<std::string> Xdg(const char* variable, const char* below_home) {
     if (!base.empty()) base += below_home;
   }
   if (base.empty()) {
-    return Error(absl::StatusCode::kFailedPrecondition, "{} is not set; name the directory on the command line",
-                 variable);
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{} is not set; name the directory on the command line", variable);
   }
   return base + "/plugind";
 }
@@ -42,13 +44,16 @@ absl::Status MakeOwnDirectory(const std::string& path, mode_t mode) {
   if (errno != EEXIST) return ErrnoError(errno, "cannot make the directory " + path);
   struct stat status {};
   if (::lstat(path.c_str(), &status) < 0) return ErrnoError(errno, "cannot look at " + path);
-  if (!S_ISDIR(status.st_mode)) return Error(absl::StatusCode::kFailedPrecondition, "{} is not a directory", path);
+  if (!S_ISDIR(status.st_mode))
+    return Error(absl::StatusCode::kFailedPrecondition, "{} is not a directory", path);
   if (status.st_uid != ::geteuid()) {
-    return Error(absl::StatusCode::kFailedPrecondition, "the directory {} belongs to uid {}, not to plugind's uid {}",
-                 path, status.st_uid, ::geteuid());
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "the directory {} belongs to uid {}, not to plugind's uid {}", path, status.st_uid,
+                 ::geteuid());
   }
   if ((status.st_mode & S_IWOTH) != 0) {
-    return Error(absl::StatusCode::kFailedPrecondition, "the directory {} is writable by everybody (mode {:o})", path,
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "the directory {} is writable by everybody (mode {:o})", path,
                  status.st_mode & 07777U);
   }
   return absl::OkStatus();
@@ -59,10 +64,15 @@ absl::Status MakeWithParents(std::string* path, mode_t mode) {
   std::filesystem::path absolute = std::filesystem::absolute(*path, error).lexically_normal();
   if (!absolute.has_filename()) absolute = absolute.parent_path();
   std::filesystem::create_directories(absolute.parent_path(), error);
-  if (error) return Error(absl::StatusCode::kFailedPrecondition, "cannot make {}: {}", absolute.parent_path().string(), error.message());
-  // The last component may be a link that the administrator made; what it leads to is what is checked and used.
+  if (error)
+    return Error(absl::StatusCode::kFailedPrecondition, "cannot make {}: {}",
+                 absolute.parent_path().string(), error.message());
+  // The last component may be a link that the administrator made; what it leads to is what is
+  // checked and used.
   const std::filesystem::path real = std::filesystem::weakly_canonical(absolute, error);
-  if (error) return Error(absl::StatusCode::kFailedPrecondition, "cannot resolve {}: {}", absolute.string(), error.message());
+  if (error)
+    return Error(absl::StatusCode::kFailedPrecondition, "cannot resolve {}: {}", absolute.string(),
+                 error.message());
   *path = real.string();
   return MakeOwnDirectory(*path, mode);
 }
@@ -98,13 +108,17 @@ absl::Status FillDefaults(Paths* paths) {
 
 absl::Status MakeDirectories(Paths* paths) {
   std::error_code error;
-  paths->config_file = std::filesystem::absolute(paths->config_file, error).lexically_normal().string();
-  if (error) return Error(absl::StatusCode::kFailedPrecondition, "cannot resolve {}: {}", paths->config_file, error.message());
+  paths->config_file =
+      std::filesystem::absolute(paths->config_file, error).lexically_normal().string();
+  if (error)
+    return Error(absl::StatusCode::kFailedPrecondition, "cannot resolve {}: {}", paths->config_file,
+                 error.message());
   RETURN_IF_ERROR(MakeWithParents(&paths->runtime_dir, 0755));
   RETURN_IF_ERROR(MakeWithParents(&paths->state_dir, 0711));
   if (paths->runtime_dir.size() + kRoomBelowRuntime >= sizeof(sockaddr_un::sun_path)) {
     return Error(absl::StatusCode::kFailedPrecondition,
-                 "the runtime directory's path has {} bytes ({}); with a socket's path of {} at most, it may have {}",
+                 "the runtime directory's path has {} bytes ({}); with a socket's path of {} at "
+                 "most, it may have {}",
                  paths->runtime_dir.size(), paths->runtime_dir, sizeof(sockaddr_un::sun_path) - 1,
                  sizeof(sockaddr_un::sun_path) - 1 - kRoomBelowRuntime);
   }

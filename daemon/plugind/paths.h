@@ -1,5 +1,5 @@
-// Where the daemon's files are: as the command line says, else by user (interface.md: root's are the system's, others' are
-// under the XDG base directories).
+// Where the daemon's files are: as the command line says, else by user (interface.md: root's are
+// the system's, others' are under the XDG base directories).
 #pragma once
 
 #include <string>
@@ -18,7 +18,8 @@ struct Paths {
 // Fills in what is empty. FAILED_PRECONDITION when there is no default (no $XDG_RUNTIME_DIR, say).
 absl::Status FillDefaults(Paths* paths);
 
-// Makes the directories with what belongs in them, and makes their paths absolute and canonical. Errors name the path.
+// Makes the directories with what belongs in them, and makes their paths absolute and canonical.
+// Errors name the path.
 absl::Status MakeDirectories(Paths* paths);
 
 }  // namespace plugind

@@ -1,6 +1,6 @@
-// What plugind tells systemd, or whoever set $NOTIFY_SOCKET, by sd_notify(3)'s protocol: one datagram a message. Does nothing
-// when there is no such variable. The unit needs NotifyAccess=all: the main process is the keeper.
-// On the supervisor's loop.
+// What plugind tells systemd, or whoever set $NOTIFY_SOCKET, by sd_notify(3)'s protocol: one
+// datagram a message. Does nothing when there is no such variable. The unit needs NotifyAccess=all:
+// the main process is the keeper. On the supervisor's loop.
 #pragma once
 
 #include <optional>
@@ -21,7 +21,8 @@ class ServiceManager {
   void Stopping();
   // A line for `systemctl status`. Sent only when it differs from the last.
   void Status(const std::string& text);
-  // Sends WATCHDOG=1 at half of $WATCHDOG_USEC from now on: from the loop, so that a stuck loop is found.
+  // Sends WATCHDOG=1 at half of $WATCHDOG_USEC from now on: from the loop, so that a stuck loop is
+  // found.
   void StartWatchdog();
 
  private:

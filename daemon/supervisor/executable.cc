@@ -26,19 +26,28 @@ std::string ReadHeader(int fd) {
 
 bool IsScript(std::string_view header) { return header.starts_with("#!"); }
 bool IsElf(std::string_view header) {
-  return header.size() >= sizeof(Elf64_Ehdr) && header.starts_with(std::string_view(ELFMAG, SELFMAG));
+  return header.size() >= sizeof(Elf64_Ehdr) &&
+         header.starts_with(std::string_view(ELFMAG, SELFMAG));
 }
 
 std::string_view MachineName(uint16_t machine) {
   switch (machine) {
-    case EM_X86_64: return "x86-64";
-    case EM_386: return "i386";
-    case EM_AARCH64: return "aarch64";
-    case EM_ARM: return "arm";
-    case EM_RISCV: return "riscv";
-    case EM_PPC64: return "ppc64";
-    case EM_S390: return "s390";
-    default: return "";
+    case EM_X86_64:
+      return "x86-64";
+    case EM_386:
+      return "i386";
+    case EM_AARCH64:
+      return "aarch64";
+    case EM_ARM:
+      return "arm";
+    case EM_RISCV:
+      return "riscv";
+    case EM_PPC64:
+      return "ppc64";
+    case EM_S390:
+      return "s390";
+    default:
+      return "";
   }
 }
 
@@ -55,9 +64,9 @@ uint16_t OwnMachine() {
 // The program that the kernel loads to run this one: a script's "#!" or an ELF's PT_INTERP.
 std::string Interpreter(std::string_view header) {
   if (IsScript(header)) {
-    std::string_view line = header.substr(2, header.find('\n') == std::string_view::npos
-                                                 ? std::string_view::npos
-                                                 : header.find('\n') - 2);
+    std::string_view line =
+        header.substr(2, header.find('\n') == std::string_view::npos ? std::string_view::npos
+                                                                     : header.find('\n') - 2);
     line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
     return std::string(line.substr(0, line.find_first_of(" \t\r")));
   }
@@ -95,8 +104,9 @@ std::string DescribeFormat(std::string_view header) {
     std::memcpy(&machine, header.data() + offsetof(Elf64_Ehdr, e_machine), sizeof machine);
     if (machine != OwnMachine()) {
       const std::string_view name = MachineName(machine);
-      return name.empty() ? fmt::format("exec format error (this is an ELF binary for machine {})", machine)
-                          : fmt::format("exec format error (this is an {} binary)", name);
+      return name.empty()
+                 ? fmt::format("exec format error (this is an ELF binary for machine {})", machine)
+                 : fmt::format("exec format error (this is an {} binary)", name);
     }
     return "exec format error (a damaged ELF binary)";
   }
@@ -107,7 +117,8 @@ std::string DescribeFormat(std::string_view header) {
 std::string DescribeDenied(const std::string& path, std::string_view header) {
   if (OnNoexecMount(path)) return "permission denied: it lies on a noexec mount";
   const std::string interpreter = Interpreter(header);
-  if (!interpreter.empty() && ::access(interpreter.c_str(), X_OK) < 0 && ::access(path.c_str(), X_OK) == 0) {
+  if (!interpreter.empty() && ::access(interpreter.c_str(), X_OK) < 0 &&
+      ::access(path.c_str(), X_OK) == 0) {
     return fmt::format("permission denied on its interpreter {}", interpreter);
   }
   struct stat file {};
@@ -124,14 +135,16 @@ absl::StatusOr<UniqueFd> OpenExecutable(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) {
     const int error = errno;
-    if (error == EACCES && ::access(path.c_str(), X_OK) == 0) return UniqueFd();  // --x--x--x: by path
+    if (error == EACCES && ::access(path.c_str(), X_OK) == 0)
+      return UniqueFd();  // --x--x--x: by path
     const auto code = error == ENOENT || error == ENOTDIR ? absl::StatusCode::kNotFound
                       : error == EACCES || error == ELOOP ? absl::StatusCode::kFailedPrecondition
                                                           : absl::StatusCode::kUnavailable;
     return Error(code, "cannot execute {}: {}", path, DescribeExecError(path, error));
   }
   struct stat file {};
-  if (::fstat(fd.get(), &file) < 0) return ErrnoError(errno, fmt::format("cannot look at {}", path));
+  if (::fstat(fd.get(), &file) < 0)
+    return ErrnoError(errno, fmt::format("cannot look at {}", path));
   if (!S_ISREG(file.st_mode) || (file.st_mode & 0111U) == 0 || OnNoexecMount(path)) {
     return Error(absl::StatusCode::kFailedPrecondition, "cannot execute {}: {}", path,
                  S_ISREG(file.st_mode) || S_ISDIR(file.st_mode) ? DescribeExecError(path, EACCES)
@@ -147,12 +160,18 @@ std::string DescribeExecError(const std::string& path, int error) {
     header = ReadHeader(fd.get());
   }
   switch (error) {
-    case ENOENT: return DescribeMissing(path, header);
-    case ENOEXEC: return DescribeFormat(header);
-    case EACCES: return DescribeDenied(path, header);
-    case ETXTBSY: return "text file busy: it is open for writing";
-    case E2BIG: return "its arguments and environment are too long";
-    default: return std::strerror(error);
+    case ENOENT:
+      return DescribeMissing(path, header);
+    case ENOEXEC:
+      return DescribeFormat(header);
+    case EACCES:
+      return DescribeDenied(path, header);
+    case ETXTBSY:
+      return "text file busy: it is open for writing";
+    case E2BIG:
+      return "its arguments and environment are too long";
+    default:
+      return std::strerror(error);
   }
 }
 

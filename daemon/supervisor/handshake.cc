@@ -83,7 +83,8 @@ std::optional<std::string> DecodeBase64(std::string_view text) {
   return out;
 }
 
-// Whether `der` is one ASN.1 SEQUENCE that fills it: what any X.509 certificate is. TLS parses the rest.
+// Whether `der` is one ASN.1 SEQUENCE that fills it: what any X.509 certificate is. TLS parses the
+// rest.
 bool IsOneSequence(std::string_view der) {
   if (der.size() < 2 || der[0] != 0x30) return false;
   size_t length = static_cast<unsigned char>(der[1]);
@@ -125,9 +126,10 @@ std::string CheckUnixAddress(std::string_view address, const HandshakeTerms& ter
 
 std::string CheckTcpAddress(std::string_view address, const HandshakeTerms& terms) {
   if (!terms.allow_tcp) {
-    return fmt::format("it listens on TCP ({}), which its configuration does not allow: add \"tcp\" "
-                       "to `network`, or listen in $PLUGIN_UNIX_SOCKET_DIR",
-                       Quoted(address));
+    return fmt::format(
+        "it listens on TCP ({}), which its configuration does not allow: add \"tcp\" "
+        "to `network`, or listen in $PLUGIN_UNIX_SOCKET_DIR",
+        Quoted(address));
   }
   const size_t colon = address.rfind(':');
   const auto host = address.substr(0, colon == std::string_view::npos ? 0 : colon);
@@ -137,8 +139,9 @@ std::string CheckTcpAddress(std::string_view address, const HandshakeTerms& term
     return fmt::format("the address {} is not HOST:PORT", Quoted(address));
   }
   if (host != "127.0.0.1" && host != "[::1]" && host != "localhost") {
-    return fmt::format("it listens on {}; only the loopback addresses 127.0.0.1 and [::1] are allowed",
-                       Quoted(address));
+    return fmt::format(
+        "it listens on {}; only the loopback addresses 127.0.0.1 and [::1] are allowed",
+        Quoted(address));
   }
   return "";
 }
@@ -146,8 +149,8 @@ std::string CheckTcpAddress(std::string_view address, const HandshakeTerms& term
 }  // namespace
 
 bool LooksLikeHandshake(std::string_view line) {
-  // More than the pattern of an accepted line: whatever begins "number|number|" and has a third field was meant as one,
-  // and is better refused with its reason than kept as a log line.
+  // More than the pattern of an accepted line: whatever begins "number|number|" and has a third
+  // field was meant as one, and is better refused with its reason than kept as a log line.
   const auto fields = Split(Trim(line.substr(0, kMaxLine)), '|');
   return fields.size() >= 3 && AllDigits(fields[0]) && AllDigits(fields[1]);
 }
@@ -160,9 +163,9 @@ std::optional<Handshake> ParseHandshake(std::string_view line, const HandshakeTe
     return std::nullopt;
   };
   if (fields.size() < 4) {
-    return refuse(fmt::format(
-        "the handshake {} has {} fields; expected CORE|APP|NETWORK|ADDRESS|PROTOCOL", Quoted(line),
-        fields.size()));
+    return refuse(
+        fmt::format("the handshake {} has {} fields; expected CORE|APP|NETWORK|ADDRESS|PROTOCOL",
+                    Quoted(line), fields.size()));
   }
   if (const auto core = Number(fields[0]); core != kCoreVersion) {
     return refuse(fmt::format("the handshake has core protocol version {}; this host speaks {}",
@@ -170,7 +173,8 @@ std::optional<Handshake> ParseHandshake(std::string_view line, const HandshakeTe
   }
   Handshake handshake;
   const auto version = Number(fields[1]);
-  if (!version || std::ranges::find(terms.protocol_versions, *version) == terms.protocol_versions.end()) {
+  if (!version ||
+      std::ranges::find(terms.protocol_versions, *version) == terms.protocol_versions.end()) {
     return refuse(fmt::format("the plugin speaks protocol version {}; its configuration offers {}",
                               fields[1].substr(0, 20), fmt::join(terms.protocol_versions, ", ")));
   }
@@ -181,19 +185,22 @@ std::optional<Handshake> ParseHandshake(std::string_view line, const HandshakeTe
   } else if (fields[2] == "tcp") {
     handshake.network = Network::kTcp;
   } else {
-    return refuse(fmt::format("the handshake names the network {}; expected unix or tcp",
-                              Quoted(fields[2])));
+    return refuse(
+        fmt::format("the handshake names the network {}; expected unix or tcp", Quoted(fields[2])));
   }
 
-  // The protocol comes before the address in importance: a netrpc plugin needs another build, not another socket.
+  // The protocol comes before the address in importance: a netrpc plugin needs another build, not
+  // another socket.
   if (fields.size() < 5 || fields[4].empty()) {
     return refuse("the handshake names no protocol, which means netrpc; plugind speaks grpc only");
   }
   if (fields[4] == "netrpc") {
-    return refuse("the plugin speaks netrpc; plugind speaks grpc only: build the plugin with a gRPC server");
+    return refuse(
+        "the plugin speaks netrpc; plugind speaks grpc only: build the plugin with a gRPC server");
   }
   if (fields[4] != "grpc") {
-    return refuse(fmt::format("the handshake names the protocol {}; expected grpc", Quoted(fields[4])));
+    return refuse(
+        fmt::format("the handshake names the protocol {}; expected grpc", Quoted(fields[4])));
   }
 
   std::string wrong = handshake.network == Network::kUnix ? CheckUnixAddress(fields[3], terms)

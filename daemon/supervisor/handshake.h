@@ -1,5 +1,6 @@
-// The handshake: one line on a plugin's stdout, "CORE|APP|NETWORK|ADDRESS|PROTOCOL[|CERT[|MUX]]", as hashicorp/go-plugin
-// defines it (reference: go-plugin v1.7.0, client.go). Everything here parses bytes of an untrusted program; pure.
+// The handshake: one line on a plugin's stdout, "CORE|APP|NETWORK|ADDRESS|PROTOCOL[|CERT[|MUX]]",
+// as hashicorp/go-plugin defines it (reference: go-plugin v1.7.0, client.go). Everything here
+// parses bytes of an untrusted program; pure.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ enum class Network : uint8_t {
 struct Handshake {
   uint32_t protocol_version = 0;  // the application's
   Network network = Network::kUnix;
-  std::string address;            // an absolute path, or HOST:PORT with a loopback HOST
+  std::string address;  // an absolute path, or HOST:PORT with a loopback HOST
 
   friend bool operator==(const Handshake&, const Handshake&) = default;
 };
@@ -30,11 +31,13 @@ struct HandshakeTerms {
   std::string directory;  // a Unix address must lie in it; absolute, canonical, no trailing slash
 };
 
-// Whether a line is meant to be a handshake: digits|digits|unix or tcp|… Lines before it that are not are log lines.
+// Whether a line is meant to be a handshake: digits|digits|unix or tcp|… Lines before it that are
+// not are log lines.
 bool LooksLikeHandshake(std::string_view line);
 
-// The handshake in `line`, or why it is refused, in `error`: a sentence for the plugin's author that names what was found
-// and what was expected. A refusal is final: the same program would answer the same again.
+// The handshake in `line`, or why it is refused, in `error`: a sentence for the plugin's author
+// that names what was found and what was expected. A refusal is final: the same program would
+// answer the same again.
 std::optional<Handshake> ParseHandshake(std::string_view line, const HandshakeTerms& terms,
                                         std::string* error);
 

@@ -23,22 +23,24 @@ constexpr size_t kSocketNameRoom = 24;
 // What of plugind's own environment reaches a plugin.
 constexpr std::array<const char*, 4> kPassedOn = {"PATH", "HOME", "LANG", "TZ"};
 
-absl::Status MakeDirectory(const std::string& path, mode_t mode, const config::PluginConfig& config) {
+absl::Status MakeDirectory(const std::string& path, mode_t mode,
+                           const config::PluginConfig& config) {
   if (::mkdir(path.c_str(), mode) < 0 && errno != EEXIST) {
     return ErrnoError(errno, fmt::format("cannot make the directory {}", path));
   }
   // mkdir is subject to the umask, and the directory may be older than its configuration.
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.valid()) return ErrnoError(errno, fmt::format("cannot open the directory {}", path));
-  if (config.identity &&
-      ::fchown(fd.get(), config.identity->uid, config.identity->gid) < 0) {
+  if (config.identity && ::fchown(fd.get(), config.identity->uid, config.identity->gid) < 0) {
     return ErrnoError(errno, fmt::format("cannot give the directory {} to {}", path, config.user));
   }
-  if (::fchmod(fd.get(), mode) < 0) return ErrnoError(errno, fmt::format("cannot set the mode of {}", path));
+  if (::fchmod(fd.get(), mode) < 0)
+    return ErrnoError(errno, fmt::format("cannot set the mode of {}", path));
   return absl::OkStatus();
 }
 
-std::vector<std::string> MakeEnvironment(const config::PluginConfig& config, const std::string& instance,
+std::vector<std::string> MakeEnvironment(const config::PluginConfig& config,
+                                         const std::string& instance,
                                          const Directories& directories) {
   std::map<std::string, std::string> env;
   for (const char* name : kPassedOn) {
@@ -64,7 +66,9 @@ std::vector<std::string> MakeEnvironment(const config::PluginConfig& config, con
 
 }  // namespace
 
-std::string Directories::Instance(std::string_view id) const { return fmt::format("{}/i/{}", runtime, id); }
+std::string Directories::Instance(std::string_view id) const {
+  return fmt::format("{}/i/{}", runtime, id);
+}
 std::string Directories::PluginState(std::string_view name) const {
   return fmt::format("{}/plugins/{}", state, name);
 }
@@ -77,8 +81,8 @@ std::string NewInstanceId(const Directories& directories) {
   }
 }
 
-absl::StatusOr<Launch> PrepareLaunch(const config::PluginConfig& config, const std::string& instance,
-                                     const Directories& directories) {
+absl::StatusOr<Launch> PrepareLaunch(const config::PluginConfig& config,
+                                     const std::string& instance, const Directories& directories) {
   const std::string directory = directories.Instance(instance);
   if (directory.size() + 1 + kSocketNameRoom >= sizeof(sockaddr_un::sun_path)) {
     return Error(absl::StatusCode::kFailedPrecondition,
@@ -106,7 +110,8 @@ absl::StatusOr<Launch> PrepareLaunch(const config::PluginConfig& config, const s
 
 void RemoveInstanceDirectory(const Directories& directories, std::string_view instance) {
   if (instance.empty()) return;
-  // remove_all does not follow links. What cannot be removed (a mount, say) stays and is named at the next start's sweep.
+  // remove_all does not follow links. What cannot be removed (a mount, say) stays and is named at
+  // the next start's sweep.
   std::error_code ignored;
   std::filesystem::remove_all(directories.Instance(instance), ignored);
 }

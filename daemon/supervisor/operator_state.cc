@@ -76,7 +76,8 @@ absl::Status ReplaceFile(const std::string& directory, const std::string& text) 
   const UniqueFd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder.valid()) return ErrnoError(errno, "cannot open " + directory);
   {
-    const UniqueFd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+    const UniqueFd fd(
+        ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd.valid()) return ErrnoError(errno, "cannot create " + fresh);
     RETURN_IF_ERROR(WriteAll(fd.get(), text, fresh));
     Failpoint("persist.written");
@@ -101,7 +102,8 @@ absl::StatusOr<OperatorState> OperatorState::Load(const std::string& directory) 
   }
   ASSIGN_OR_RETURN(const std::string text, ReadAll(fd.get(), path));
   auto decisions = Decode(text);
-  if (!decisions) return Error(absl::StatusCode::kDataLoss, "{} is damaged: it is not a state file", path);
+  if (!decisions)
+    return Error(absl::StatusCode::kDataLoss, "{} is damaged: it is not a state file", path);
   state.decisions_ = *std::move(decisions);
   return state;
 }

@@ -1,7 +1,8 @@
-// What operators decided and what therefore outlives the daemon: which plugins are stopped, which enabled or disabled
-// against their file. One JSON file in the state directory, replaced whole (write, fsync, rename, fsync the directory), so
-// that at every instant it parses and says either the old or the new.
-// Owned by main; on the supervisor's loop. Set blocks it for one fsync: decisions are rare.
+// What operators decided and what therefore outlives the daemon: which plugins are stopped, which
+// enabled or disabled against their file. One JSON file in the state directory, replaced whole
+// (write, fsync, rename, fsync the directory), so that at every instant it parses and says either
+// the old or the new. Owned by main; on the supervisor's loop. Set blocks it for one fsync:
+// decisions are rare.
 #pragma once
 
 #include <map>
@@ -13,14 +14,15 @@
 namespace plugind::supervisor {
 
 struct Decision {
-  bool stopped = false;            // beats every automatic rule
-  std::optional<bool> enabled;     // beats `enabled` in the plugin's file
+  bool stopped = false;         // beats every automatic rule
+  std::optional<bool> enabled;  // beats `enabled` in the plugin's file
   friend bool operator==(const Decision&, const Decision&) = default;
 };
 
 class OperatorState {
  public:
-  // From DIRECTORY/state.json; no such file is an empty state. DATA_LOSS when it does not parse: the caller decides.
+  // From DIRECTORY/state.json; no such file is an empty state. DATA_LOSS when it does not parse:
+  // the caller decides.
   static absl::StatusOr<OperatorState> Load(const std::string& directory);
   // Moves an unreadable file out of the way, to state.json.damaged, and begins anew.
   static absl::StatusOr<OperatorState> SetAsideAndBegin(const std::string& directory);

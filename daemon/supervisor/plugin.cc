@@ -15,26 +15,36 @@ constexpr size_t kMaxStderrTail = size_t{64} * 1024;
 // What an event is called: the state entered, or what led there where that says more.
 std::string_view EventType(State next, Input input) {
   switch (next) {
-    case State::kStopped: return "stopped";
-    case State::kWaiting: return "waiting";
-    case State::kStarting: return "starting";
-    case State::kReady: return "ready";
-    case State::kUnready: return "unready";
-    case State::kDraining: return "draining";
+    case State::kStopped:
+      return "stopped";
+    case State::kWaiting:
+      return "waiting";
+    case State::kStarting:
+      return "starting";
+    case State::kReady:
+      return "ready";
+    case State::kUnready:
+      return "unready";
+    case State::kDraining:
+      return "draining";
     case State::kStopping:
       if (input == Input::kExited) return "exited";
       if (input == Input::kStartFailed) return "start-failed";
       return input == Input::kUnhealthy ? "unhealthy" : "stopping";
-    case State::kBackoff: return "backoff";
-    case State::kQuarantined: return "quarantined";
-    case State::kFailed: return "failed";
+    case State::kBackoff:
+      return "backoff";
+    case State::kQuarantined:
+      return "quarantined";
+    case State::kFailed:
+      return "failed";
   }
   return "unknown";
 }
 
 }  // namespace
 
-Plugin::Plugin(const Surroundings& around, ConfigPtr config, std::unique_ptr<observe::PluginLog> log)
+Plugin::Plugin(const Surroundings& around, ConfigPtr config,
+               std::unique_ptr<observe::PluginLog> log)
     : around_(around),
       config_(std::move(config)),
       log_(std::move(log)),
@@ -42,12 +52,14 @@ Plugin::Plugin(const Surroundings& around, ConfigPtr config, std::unique_ptr<obs
       retry_(around.loop.timers()),
       unready_(around.loop.timers()) {
   record_.state_since = around_.loop.clock().WallNow();
-  log_->SetStdoutTap([this](std::string_view line, bool truncated) { return TakeLine(line, truncated); });
+  log_->SetStdoutTap(
+      [this](std::string_view line, bool truncated) { return TakeLine(line, truncated); });
 }
 
 Plugin::~Plugin() { CloseOutput(); }
 
-// ── What is wanted ───────────────────────────────────────────────────────────────────────────────────────────────────
+// ── What is wanted
+// ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Plugin::Want(bool wanted, const std::string& why) {
   if (record_.wanted == wanted) return;
@@ -90,7 +102,8 @@ void Plugin::MarkAsked() {
   if (record_.end_cause == EndCause::kNone) record_.end_cause = EndCause::kAsked;
 }
 
-// ── The state machine ────────────────────────────────────────────────────────────────────────────────────────────────
+// ── The state machine
+// ────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Plugin::Handle(Input input, const std::string& reason) {
   const Step step = Transition(state(), input);
@@ -99,8 +112,8 @@ void Plugin::Handle(Input input, const std::string& reason) {
       return;
     case Step::Verdict::kInvalid:
       log_->AppendNotice(observe::Level::kError,
-                         fmt::format("defect: \"{}\" cannot happen while {}; ignored", ToString(input),
-                                     ToString(state())));
+                         fmt::format("defect: \"{}\" cannot happen while {}; ignored",
+                                     ToString(input), ToString(state())));
       return;
     case Step::Verdict::kMove:
       Enter(step.next, input, reason);
@@ -143,7 +156,8 @@ void Plugin::Enter(State next, Input input, const std::string& reason) {
       }
       return;
     case State::kDraining:
-      // Calls reach a plugin at its own address so far: none is known here that could be waited for.
+      // Calls reach a plugin at its own address so far: none is known here that could be waited
+      // for.
       Handle(Input::kDrained, record_.reason);
       return;
     case State::kStopping:
@@ -189,7 +203,8 @@ void Plugin::Explain(State expected, const std::string& why) {
   Save();
 }
 
-// ── A start, phase by phase ──────────────────────────────────────────────────────────────────────────────────────────
+// ── A start, phase by phase
+// ──────────────────────────────────────────────────────────────────────────────────────────
 
 void Plugin::LaunchProcess() {
   if (record_.ever_started) ++record_.restarts;
@@ -282,8 +297,9 @@ void Plugin::ConnectClient() {
   const Instant deadline = state() == State::kStarting
                                ? record_.start_deadline
                                : around_.loop.clock().Now() + health.timeout * health.failures;
-  client_ = around_.clients.Make({name(), record_.instance, record_.pid,
-                                  around_.directories.Instance(record_.instance), *record_.handshake});
+  client_ =
+      around_.clients.Make({name(), record_.instance, record_.pid,
+                            around_.directories.Instance(record_.instance), *record_.handshake});
   client_->Connect(deadline, [this](const absl::Status& status) {
     if (status.ok()) {
       Serve();
@@ -343,16 +359,18 @@ void Plugin::FailService(const std::string& why) {
   Handle(Input::kUnhealthy, why);
 }
 
-// ── The end of a process ─────────────────────────────────────────────────────────────────────────────────────────────
+// ── The end of a process
+// ─────────────────────────────────────────────────────────────────────────────────────────────
 
 void Plugin::BeginStop(StopRung rung, const Instant* deadline) {
   health_.reset();
-  ladder_ = std::make_unique<StopLadder>(around_.loop, around_.keeper, record_.instance, config_->stop,
-                                         client_.get(), [this](StopRung reached, Instant until) {
-                                           record_.rung = reached;
-                                           record_.rung_deadline = until;
-                                           Save();
-                                         });
+  ladder_ =
+      std::make_unique<StopLadder>(around_.loop, around_.keeper, record_.instance, config_->stop,
+                                   client_.get(), [this](StopRung reached, Instant until) {
+                                     record_.rung = reached;
+                                     record_.rung_deadline = until;
+                                     Save();
+                                   });
   ladder_->Begin(rung, deadline);
 }
 
@@ -393,8 +411,9 @@ void Plugin::OnGone() {
 
 void Plugin::OnStuck(const std::vector<int>& remaining) {
   stuck_ = true;
-  record_.reason = fmt::format("stuck: SIGKILL did not end {} of its processes (pid {}); no second copy is started",
-                               remaining.size(), fmt::join(remaining, ", "));
+  record_.reason = fmt::format(
+      "stuck: SIGKILL did not end {} of its processes (pid {}); no second copy is started",
+      remaining.size(), fmt::join(remaining, ", "));
   Save();
   Announce(state(), "stuck");
   around_.changed();
@@ -427,7 +446,8 @@ void Plugin::Conclude(const std::string& how) {
     case EndCause::kNone:
       break;
   }
-  const bool clean = record_.was_ready && record_.last_exit && record_.last_exit->status == ExitStatus{};
+  const bool clean =
+      record_.was_ready && record_.last_exit && record_.last_exit->status == ExitStatus{};
   if (clean && config_->restart != config::Restart::kAlways) {
     return Handle(Input::kEndedStopped, "finished: exit code 0");
   }
@@ -440,8 +460,8 @@ void Plugin::ConcludeFailure(const std::string& why) {
   }
   const Instant now = around_.loop.clock().Now();
   const Duration ready_for = record_.was_ready ? now - record_.ready_since : Duration::zero();
-  const auto verdict = record_.policy.OnFailure(config_->backoff, config_->quarantine, now, ready_for,
-                                                around_.random());
+  const auto verdict = record_.policy.OnFailure(config_->backoff, config_->quarantine, now,
+                                                ready_for, around_.random());
   record_.automatic = true;
   record_.retry_at = now + verdict.delay;
   switch (verdict.kind) {
@@ -454,7 +474,8 @@ void Plugin::ConcludeFailure(const std::string& why) {
   }
 }
 
-// ── Output ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── Output
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Plugin::AttachOutput(UniqueFd stdout_pipe, UniqueFd stderr_pipe) {
   log_->Attach(record_.instance, std::move(stdout_pipe), std::move(stderr_pipe));
@@ -473,14 +494,14 @@ void Plugin::PumpOutput(observe::Source stream) {
   log_->Close(stream);
   if (stream == observe::Source::kStdout && state() == State::kStarting && !record_.handshake) {
     // Usually its death, which the keeper is about to report. If not, nothing will ever come.
-    start_deadline_.Set(around_.loop.clock().Now() + std::chrono::milliseconds(250), [this] {
-      FailStart("it closed its stdout before the handshake", false);
-    });
+    start_deadline_.Set(around_.loop.clock().Now() + std::chrono::milliseconds(250),
+                        [this] { FailStart("it closed its stdout before the handshake", false); });
   }
 }
 
 void Plugin::DrainOutput() {
-  constexpr int kRounds = 64;  // of 64 KiB: more than the pipes hold, and a bound on a descendant that goes on writing
+  constexpr int kRounds =
+      64;  // of 64 KiB: more than the pipes hold, and a bound on a descendant that goes on writing
   for (const auto stream : {observe::Source::kStdout, observe::Source::kStderr}) {
     for (int i = 0; i < kRounds && log_->fd(stream) >= 0; ++i) {
       if (log_->Pump(stream) != observe::PluginLog::Pumped::kMore) break;
@@ -495,7 +516,8 @@ void Plugin::CloseOutput() {
   log_->Detach();
 }
 
-// ── A successor of plugind ───────────────────────────────────────────────────────────────────────────────────────────
+// ── A successor of plugind
+// ───────────────────────────────────────────────────────────────────────────────────────────
 
 void Plugin::Adopt(Record record, InheritedProcess* process) {
   record_ = std::move(record);
@@ -522,7 +544,8 @@ void Plugin::Adopt(Record record, InheritedProcess* process) {
     case State::kReady:
     case State::kUnready:
       if (record_.handshake && !client_) ConnectClient();
-      if (record_.fingerprint != ProcessFingerprint(*config_)) Replace("its configuration has changed");
+      if (record_.fingerprint != ProcessFingerprint(*config_))
+        Replace("its configuration has changed");
       return;
     case State::kDraining:
       Handle(Input::kDrained, record_.reason);
@@ -540,8 +563,8 @@ void Plugin::Adopt(Record record, InheritedProcess* process) {
   }
 }
 
-// The record speaks of a process that the keeper does not have: its spawn was never sent, or failed unheard. It counts as
-// not tried.
+// The record speaks of a process that the keeper does not have: its spawn was never sent, or failed
+// unheard. It counts as not tried.
 void Plugin::AdoptNothing() {
   if (!record_.instance.empty()) {
     if (record_.restarts > 0) {
@@ -557,7 +580,8 @@ void Plugin::AdoptNothing() {
 
 const std::string& Plugin::StderrTail() const {
   if (!stderr_tail_) {
-    stderr_tail_ = record_.last_exit ? log_->StderrTail(record_.last_exit->instance, kMaxStderrTail) : "";
+    stderr_tail_ =
+        record_.last_exit ? log_->StderrTail(record_.last_exit->instance, kMaxStderrTail) : "";
   }
   return *stderr_tail_;
 }

@@ -1,9 +1,10 @@
-// One plugin, live: its state, its process, and what comes next. All decisions about it are made here; the table of
-// transitions is in state.h, when it restarts in restart_policy.h.
+// One plugin, live: its state, its process, and what comes next. All decisions about it are made
+// here; the table of transitions is in state.h, when it restarts in restart_policy.h.
 //
-// Life of an instance: Admit → launch → keeper: OnSpawned → output: handshake line → client: connect → health: SERVING →
-// READY … → keeper: OnExited → OnGone → what the policy says. Whatever changes is saved with the keeper before it takes
-// effect outside, so a plugind that dies anywhere in between is replaced by one that goes on: see Adopt.
+// Life of an instance: Admit → launch → keeper: OnSpawned → output: handshake line → client:
+// connect → health: SERVING → READY … → keeper: OnExited → OnGone → what the policy says. Whatever
+// changes is saved with the keeper before it takes effect outside, so a plugind that dies anywhere
+// in between is replaced by one that goes on: see Adopt.
 //
 // Owned by Supervisor; on its loop only. The configuration is const and replaced as a whole.
 #pragma once
@@ -37,13 +38,14 @@ struct Surroundings {
   PluginClientFactory& clients;
   observe::EventLog& events;
   const Directories& directories;
-  std::function<double()> random;          // in [0, 1), for jitter
-  std::function<void()> changed;           // some plugin's state changed
+  std::function<double()> random;  // in [0, 1), for jitter
+  std::function<void()> changed;   // some plugin's state changed
 };
 
 class Plugin {
  public:
-  using ConfigPtr = std::shared_ptr<const config::PluginConfig>;  // shared: a reload swaps it under running callbacks
+  using ConfigPtr = std::shared_ptr<const config::PluginConfig>;  // shared: a reload swaps it under
+                                                                  // running callbacks
 
   Plugin(const Surroundings& around, ConfigPtr config, std::unique_ptr<observe::PluginLog> log);
   Plugin(const Plugin&) = delete;
@@ -62,8 +64,8 @@ class Plugin {
   // The last words on stderr of the process that ended last, whole lines, 64 KiB at most.
   const std::string& StderrTail() const;
 
-  // Sets what is wanted. Becoming unwanted stops it; becoming wanted starts it, unless it is on its way out, when it
-  // starts as soon as it is gone.
+  // Sets what is wanted. Becoming unwanted stops it; becoming wanted starts it, unless it is on its
+  // way out, when it starts as soon as it is gone.
   void Want(bool wanted, const std::string& why);
   // An operator's start: clears backoff, quarantine and failure first.
   void StartAfresh(const std::string& why);
@@ -88,8 +90,8 @@ class Plugin {
   void OnGone();
   void OnStuck(const std::vector<int>& remaining);
 
-  // Goes on where a previous plugind stopped. `process`: the one that the keeper has for record.instance, or null. Once,
-  // before anything else.
+  // Goes on where a previous plugind stopped. `process`: the one that the keeper has for
+  // record.instance, or null. Once, before anything else.
   void Adopt(Record record, InheritedProcess* process);
 
  private:
@@ -111,10 +113,12 @@ class Plugin {
   // Connected: its output over gRPC, if any, and its health from now on.
   void Serve();
   void OnHealth(HealthVerdict verdict, const std::string& detail);
-  // STARTING failed while the process lives; once it is gone the policy decides, or nothing if `permanent`.
+  // STARTING failed while the process lives; once it is gone the policy decides, or nothing if
+  // `permanent`.
   void FailStart(const std::string& why, bool permanent);
   void FailService(const std::string& why);
-  // Marks the end that is now being brought about as asked for, unless it has another cause already.
+  // Marks the end that is now being brought about as asked for, unless it has another cause
+  // already.
   void MarkAsked();
 
   void BeginStop(StopRung rung, const Instant* deadline);
@@ -129,7 +133,7 @@ class Plugin {
   const Surroundings& around_;
   ConfigPtr config_;
   std::unique_ptr<observe::PluginLog> log_;
-  Record record_;        // exactly what a successor would be told
+  Record record_;  // exactly what a successor would be told
   bool stuck_ = false;
   mutable std::optional<std::string> stderr_tail_;  // read from the ring once: lists ask often
   Deadline start_deadline_;

@@ -1,15 +1,16 @@
-// The seam to a running plugin: what the supervisor asks of it over gRPC. daemon/rpc implements it; tests do it by hand.
-// Everything is asynchronous; callbacks run on the supervisor's loop, each at most once unless said otherwise, and none
-// after the client is destroyed. Destroying it cancels what is under way.
+// The seam to a running plugin: what the supervisor asks of it over gRPC. daemon/rpc implements it;
+// tests do it by hand. Everything is asynchronous; callbacks run on the supervisor's loop, each at
+// most once unless said otherwise, and none after the client is destroyed. Destroying it cancels
+// what is under way.
 #pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include <absl/status/status.h>
-#include <absl/status/statusor.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/supervisor/handshake.h"
@@ -29,17 +30,21 @@ class PluginClient {
  public:
   virtual ~PluginClient() = default;
 
-  // Dials until it succeeds or `deadline`; a plugin may print its handshake before it listens. FAILED_PRECONDITION: what is
-  // at the address is not this plugin's socket, and trying again is of no use.
+  // Dials until it succeeds or `deadline`; a plugin may print its handshake before it listens.
+  // FAILED_PRECONDITION: what is at the address is not this plugin's socket, and trying again is of
+  // no use.
   virtual void Connect(Instant deadline, std::function<void(absl::Status)> done) = 0;
   // Whether it says SERVING. UNIMPLEMENTED: it has no grpc.health.v1 at all.
   virtual void CheckHealth(Duration timeout, std::function<void(absl::StatusOr<bool>)> done) = 0;
-  // Calls `update` with every change, the present state first; a status is the last call. UNIMPLEMENTED is normal.
+  // Calls `update` with every change, the present state first; a status is the last call.
+  // UNIMPLEMENTED is normal.
   virtual void WatchHealth(std::function<void(absl::StatusOr<bool>)> update) = 0;
   virtual void StopWatching() = 0;
-  // What a go-plugin plugin prints, in chunks that are not aligned to lines. Ends silently: most plugins have none.
+  // What a go-plugin plugin prints, in chunks that are not aligned to lines. Ends silently: most
+  // plugins have none.
   virtual void StreamOutput(std::function<void(bool is_stderr, std::string_view bytes)> chunk) = 0;
-  // Asks it to end. UNIMPLEMENTED: it does not know how; anything else says nothing, watch the process.
+  // Asks it to end. UNIMPLEMENTED: it does not know how; anything else says nothing, watch the
+  // process.
   virtual void Shutdown(Duration timeout, std::function<void(absl::Status)> done) = 0;
 };
 

@@ -1,10 +1,10 @@
 // A status with a machine-readable reason, which the control RPC sends as google.rpc.ErrorInfo.
 #pragma once
 
+#include <absl/strings/cord.h>
+
 #include <string>
 #include <string_view>
-
-#include <absl/strings/cord.h>
 
 #include "daemon/base/status.h"
 

@@ -1,6 +1,6 @@
-// What one plugind tells the next about a plugin, through the keeper: enough to go on as if nothing had happened. Written
-// at every change, so that `kill -9` between any two instructions loses nothing. Instants are of the one monotonic clock
-// that all processes of a boot share.
+// What one plugind tells the next about a plugin, through the keeper: enough to go on as if nothing
+// had happened. Written at every change, so that `kill -9` between any two instructions loses
+// nothing. Instants are of the one monotonic clock that all processes of a boot share.
 #pragma once
 
 #include <cstdint>
@@ -35,20 +35,20 @@ enum class StopRung : uint8_t {
 struct Record {
   State state = State::kStopped;
   Phase phase = Phase::kNone;
-  bool wanted = false;             // by configuration and operator
+  bool wanted = false;  // by configuration and operator
   WallTime state_since;
   std::string reason;
   uint32_t restarts = 0;
   bool ever_started = false;
-  bool automatic = false;          // WAITING or STARTING after an end that nobody asked for
+  bool automatic = false;  // WAITING or STARTING after an end that nobody asked for
   RestartPolicy policy;
-  Instant retry_at;                // BACKOFF, QUARANTINED
+  Instant retry_at;  // BACKOFF, QUARANTINED
   std::optional<LastExit> last_exit;
 
   // The process, when `instance` is not empty.
   std::string instance;
   int pid = 0;
-  uint64_t fingerprint = 0;        // of the configuration that it was started with
+  uint64_t fingerprint = 0;  // of the configuration that it was started with
   std::optional<Handshake> handshake;
   Instant start_deadline;
   Instant ready_since;

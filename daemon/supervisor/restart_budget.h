@@ -1,5 +1,6 @@
-// The whole daemon's allowance of automatic restarts: `per_second` of them, saved up to one second's worth. It keeps a
-// machine usable when many plugins die together. First starts and operators' starts do not ask it. Pure.
+// The whole daemon's allowance of automatic restarts: `per_second` of them, saved up to one
+// second's worth. It keeps a machine usable when many plugins die together. First starts and
+// operators' starts do not ask it. Pure.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +26,9 @@ class RestartBudget {
   }
   // When Take() will next succeed.
   Instant NextAt() const {
-    return per_second_ == 0 ? next_ : next_ + std::chrono::nanoseconds(std::chrono::seconds(1)) / per_second_;
+    return per_second_ == 0
+               ? next_
+               : next_ + std::chrono::nanoseconds(std::chrono::seconds(1)) / per_second_;
   }
 
  private:

@@ -10,9 +10,7 @@ using std::chrono::minutes;
 constexpr std::array<Duration, 4> kQuarantineDelays = {minutes(5), minutes(15), minutes(30),
                                                        minutes(60)};
 
-Duration Doubled(Duration delay, Duration limit) {
-  return delay >= limit / 2 ? limit : delay * 2;
-}
+Duration Doubled(Duration delay, Duration limit) { return delay >= limit / 2 ? limit : delay * 2; }
 
 }  // namespace
 
@@ -25,8 +23,8 @@ RestartPolicy::Verdict RestartPolicy::OnFailure(const config::Backoff& backoff,
   if (quarantine.failures > 0) {
     failures_.push_back(now);
     while (failures_.size() > quarantine.failures) failures_.pop_front();
-    const bool full = failures_.size() == quarantine.failures &&
-                      now - failures_.front() <= quarantine.window;
+    const bool full =
+        failures_.size() == quarantine.failures && now - failures_.front() <= quarantine.window;
     // After quarantine one failure suffices, until a stable run has reset it.
     if (full || (quarantines_ > 0 && !stable)) {
       const size_t index = std::min<size_t>(quarantines_, kQuarantineDelays.size() - 1);
@@ -47,8 +45,8 @@ RestartPolicy::Verdict RestartPolicy::OnFailure(const config::Backoff& backoff,
 void RestartPolicy::Reset() { *this = RestartPolicy(); }
 
 uint32_t RestartPolicy::RecentFailures(const config::Quarantine& quarantine, Instant now) const {
-  return static_cast<uint32_t>(std::ranges::count_if(
-      failures_, [&](Instant at) { return now - at <= quarantine.window; }));
+  return static_cast<uint32_t>(
+      std::ranges::count_if(failures_, [&](Instant at) { return now - at <= quarantine.window; }));
 }
 
 void RestartPolicy::Save(Writer& writer) const {

@@ -90,50 +90,82 @@ bool HasProcess(State state) {
 
 std::string_view ToString(State state) {
   switch (state) {
-    case State::kStopped: return "STOPPED";
-    case State::kWaiting: return "WAITING";
-    case State::kStarting: return "STARTING";
-    case State::kReady: return "READY";
-    case State::kUnready: return "UNREADY";
-    case State::kDraining: return "DRAINING";
-    case State::kStopping: return "STOPPING";
-    case State::kBackoff: return "BACKOFF";
-    case State::kQuarantined: return "QUARANTINED";
-    case State::kFailed: return "FAILED";
+    case State::kStopped:
+      return "STOPPED";
+    case State::kWaiting:
+      return "WAITING";
+    case State::kStarting:
+      return "STARTING";
+    case State::kReady:
+      return "READY";
+    case State::kUnready:
+      return "UNREADY";
+    case State::kDraining:
+      return "DRAINING";
+    case State::kStopping:
+      return "STOPPING";
+    case State::kBackoff:
+      return "BACKOFF";
+    case State::kQuarantined:
+      return "QUARANTINED";
+    case State::kFailed:
+      return "FAILED";
   }
   return "UNKNOWN";
 }
 
 std::string_view ToString(Phase phase) {
   switch (phase) {
-    case Phase::kNone: return "";
-    case Phase::kSpawn: return "spawn";
-    case Phase::kHandshake: return "handshake";
-    case Phase::kConnect: return "connect";
-    case Phase::kNegotiate: return "negotiate";
-    case Phase::kConfigure: return "configure";
-    case Phase::kWarmUp: return "warm-up";
+    case Phase::kNone:
+      return "";
+    case Phase::kSpawn:
+      return "spawn";
+    case Phase::kHandshake:
+      return "handshake";
+    case Phase::kConnect:
+      return "connect";
+    case Phase::kNegotiate:
+      return "negotiate";
+    case Phase::kConfigure:
+      return "configure";
+    case Phase::kWarmUp:
+      return "warm-up";
   }
   return "unknown";
 }
 
 std::string_view ToString(Input input) {
   switch (input) {
-    case Input::kStart: return "start";
-    case Input::kStop: return "stop";
-    case Input::kAdmitted: return "admitted";
-    case Input::kServing: return "serving";
-    case Input::kNotServing: return "not serving";
-    case Input::kStartFailed: return "start failed";
-    case Input::kUnhealthy: return "unhealthy";
-    case Input::kDrained: return "drained";
-    case Input::kExited: return "exited";
-    case Input::kEndedStopped: return "ended: stopped";
-    case Input::kEndedRestart: return "ended: restart";
-    case Input::kEndedBackoff: return "ended: backoff";
-    case Input::kEndedQuarantined: return "ended: quarantined";
-    case Input::kEndedFailed: return "ended: failed";
-    case Input::kRetryDue: return "retry due";
+    case Input::kStart:
+      return "start";
+    case Input::kStop:
+      return "stop";
+    case Input::kAdmitted:
+      return "admitted";
+    case Input::kServing:
+      return "serving";
+    case Input::kNotServing:
+      return "not serving";
+    case Input::kStartFailed:
+      return "start failed";
+    case Input::kUnhealthy:
+      return "unhealthy";
+    case Input::kDrained:
+      return "drained";
+    case Input::kExited:
+      return "exited";
+    case Input::kEndedStopped:
+      return "ended: stopped";
+    case Input::kEndedRestart:
+      return "ended: restart";
+    case Input::kEndedBackoff:
+      return "ended: backoff";
+    case Input::kEndedQuarantined:
+      return "ended: quarantined";
+    case Input::kEndedFailed:
+      return "ended: failed";
+    case Input::kRetryDue:
+      return "retry due";
   }
   return "unknown";
 }

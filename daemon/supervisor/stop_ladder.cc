@@ -33,7 +33,8 @@ void StopLadder::Begin(StopRung rung, const Instant* deadline) {
       Failpoint("stop.shutdown");
       next_.Set(until, [this] { Begin(StopRung::kTerminate); });
       client_->Shutdown(config_.shutdown, [this](const absl::Status& status) {
-        // Any other answer says nothing: a server that shuts down often ends the call with UNAVAILABLE.
+        // Any other answer says nothing: a server that shuts down often ends the call with
+        // UNAVAILABLE.
         if (absl::IsUnimplemented(status)) Begin(StopRung::kTerminate);
       });
       return;

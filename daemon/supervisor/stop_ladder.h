@@ -1,5 +1,6 @@
-// An orderly stop, rung by rung: Shutdown RPC, SIGTERM, SIGKILL to the whole tree; each next rung when the last one's time
-// is up. It ends when its owner destroys it, because the process is gone. Owned by Plugin; on the supervisor's loop.
+// An orderly stop, rung by rung: Shutdown RPC, SIGTERM, SIGKILL to the whole tree; each next rung
+// when the last one's time is up. It ends when its owner destroys it, because the process is gone.
+// Owned by Plugin; on the supervisor's loop.
 #pragma once
 
 #include <functional>
@@ -22,7 +23,8 @@ class StopLadder {
   StopLadder(EventLoop& loop, Keeper& keeper, std::string instance, const config::Stop& config,
              PluginClient* client, OnRung on_rung);
 
-  // Steps onto `rung`. `deadline`: of an earlier plugind, which had stepped onto it; otherwise from the configuration.
+  // Steps onto `rung`. `deadline`: of an earlier plugind, which had stepped onto it; otherwise from
+  // the configuration.
   void Begin(StopRung rung, const Instant* deadline = nullptr);
   // No more patience: SIGKILL now.
   void Kill() { Begin(StopRung::kKill); }

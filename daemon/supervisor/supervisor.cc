@@ -22,14 +22,19 @@ bool IsRunning(const Plugin& plugin) { return HasProcess(plugin.state()); }
 
 Supervisor::Supervisor(Parts parts)
     : parts_(std::move(parts)),
-      around_{parts_.loop,        parts_.keeper,  parts_.clients,
-              parts_.events,      parts_.directories, parts_.random,
+      around_{parts_.loop,
+              parts_.keeper,
+              parts_.clients,
+              parts_.events,
+              parts_.directories,
+              parts_.random,
               [this] { ScheduleReview(); }},
       budget_refill_(parts_.loop.timers()) {}
 
 Supervisor::~Supervisor() = default;
 
-// ── Taking over, and new configurations ──────────────────────────────────────────────────────────────────────────────
+// ── Taking over, and new configurations
+// ──────────────────────────────────────────────────────────────────────────────
 
 void Supervisor::Start(config::Config config, Inheritance inheritance) {
   config_ = std::move(config);
@@ -43,14 +48,17 @@ void Supervisor::Start(config::Config config, Inheritance inheritance) {
     const auto bytes = inheritance.records.extract(name);
     std::optional<Record> record;
     if (bytes) record = Record::Decode(bytes.mapped());
-    if (bytes && !record) parts_.report(fmt::format("plugin {}: the record left for it does not parse", name));
+    if (bytes && !record)
+      parts_.report(fmt::format("plugin {}: the record left for it does not parse", name));
     if (!record) continue;
-    const auto process = record->instance.empty() ? by_instance.end() : by_instance.find(record->instance);
+    const auto process =
+        record->instance.empty() ? by_instance.end() : by_instance.find(record->instance);
     InheritedProcess* const owned = process == by_instance.end() ? nullptr : process->second;
     if (owned != nullptr) by_instance.erase(process);
     plugin.Adopt(*std::move(record), owned);
   }
-  // What nothing owns any more: processes of plugins that are no longer configured, or already concluded.
+  // What nothing owns any more: processes of plugins that are no longer configured, or already
+  // concluded.
   for (const auto& [id, process] : by_instance) {
     if (process->gone) {
       parts_.keeper.Forget(id);
@@ -75,13 +83,16 @@ Plugin& Supervisor::Create(const config::PluginConfig& config, UniqueFd log_memo
   absl::StatusOr<std::unique_ptr<observe::PluginLog>> log = absl::NotFoundError("");
   if (log_memory.valid()) {
     log = observe::PluginLog::Reopen(config.name, std::move(log_memory), parts_.loop.clock());
-    if (!log.ok()) parts_.report(fmt::format("plugin {}: its log is lost: {}", config.name, Message(log.status())));
+    if (!log.ok())
+      parts_.report(
+          fmt::format("plugin {}: its log is lost: {}", config.name, Message(log.status())));
   }
   if (!log.ok()) {
     log = observe::PluginLog::Create(config.name, config_.daemon.log_buffer, parts_.loop.clock());
     // Without memory for a few pages nothing else works either; the keeper starts a new plugind.
     if (!log.ok()) {
-      parts_.report(fmt::format("plugin {}: no memory for its log: {}", config.name, Message(log.status())));
+      parts_.report(
+          fmt::format("plugin {}: no memory for its log: {}", config.name, Message(log.status())));
       std::abort();
     }
     parts_.keeper.KeepFd(LogFdName(config.name), (*log)->memory());
@@ -152,7 +163,8 @@ void Supervisor::SweepRuntimeDirectory() {
   if (error) parts_.report(fmt::format("cannot read {}: {}", instances.string(), error.message()));
 }
 
-// ── What operators ask ───────────────────────────────────────────────────────────────────────────────────────────────
+// ── What operators ask
+// ───────────────────────────────────────────────────────────────────────────────────────────────
 
 std::vector<PluginStatus> Supervisor::List() const {
   std::vector<PluginStatus> all;
@@ -200,29 +212,33 @@ Plugin* Supervisor::FindInstance(std::string_view id) const {
 
 absl::StatusOr<Plugin*> Supervisor::Require(const std::string& name) const {
   if (Plugin* const plugin = Find(name)) return plugin;
-  return WithReason(Error(absl::StatusCode::kNotFound, "no plugin named \"{}\" is configured", name),
-                    "PLUGIN_NOT_FOUND");
+  return WithReason(
+      Error(absl::StatusCode::kNotFound, "no plugin named \"{}\" is configured", name),
+      "PLUGIN_NOT_FOUND");
 }
 
 absl::Status Supervisor::Decide(Plugin& plugin, const Decision& decision) {
   if (stopping_) {
-    return WithReason(Error(absl::StatusCode::kUnavailable, "plugind is shutting down"), "SHUTTING_DOWN");
+    return WithReason(Error(absl::StatusCode::kUnavailable, "plugind is shutting down"),
+                      "SHUTTING_DOWN");
   }
   Failpoint("persist.before");
   const absl::Status stored = parts_.decisions.Set(plugin.name(), decision);
   if (stored.ok()) return stored;
-  return WithReason(Error(stored.code(), "plugin {}: the decision was not stored, and nothing was done: {}",
-                          plugin.name(), Message(stored)),
-                    "STATE_NOT_SAVED");
+  return WithReason(
+      Error(stored.code(), "plugin {}: the decision was not stored, and nothing was done: {}",
+            plugin.name(), Message(stored)),
+      "STATE_NOT_SAVED");
 }
 
 absl::Status Supervisor::StartPlugin(const std::string& name) {
   ASSIGN_OR_RETURN(Plugin * plugin, Require(name));
   Decision decision = parts_.decisions.Get(name);
   if (!decision.enabled.value_or(plugin->config().enabled)) {
-    return WithReason(Error(absl::StatusCode::kFailedPrecondition,
-                            "plugin {} is disabled: enable it first (pluginctl enable {})", name, name),
-                      "PLUGIN_DISABLED");
+    return WithReason(
+        Error(absl::StatusCode::kFailedPrecondition,
+              "plugin {} is disabled: enable it first (pluginctl enable {})", name, name),
+        "PLUGIN_DISABLED");
   }
   decision.stopped = false;
   RETURN_IF_ERROR(Decide(*plugin, decision));
@@ -267,7 +283,8 @@ absl::Status Supervisor::DisablePlugin(const std::string& name) {
   return absl::OkStatus();
 }
 
-// ── Who may start now ────────────────────────────────────────────────────────────────────────────────────────────────
+// ── Who may start now
+// ────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Supervisor::ScheduleReview() {
   if (std::exchange(review_scheduled_, true)) return;
@@ -287,7 +304,8 @@ void Supervisor::AdmitWaiting() {
     if (plugin->state() == State::kWaiting) waiting.push_back(plugin.get());
   }
   // Who has waited longest comes first, so that a tight budget starves nobody.
-  std::ranges::stable_sort(waiting, {}, [](const Plugin* plugin) { return plugin->waiting_since(); });
+  std::ranges::stable_sort(waiting, {},
+                           [](const Plugin* plugin) { return plugin->waiting_since(); });
   const Instant now = parts_.loop.clock().Now();
   for (Plugin* const plugin : waiting) {
     const std::string unmet = UnmetDependency(*plugin);
@@ -314,7 +332,8 @@ std::string Supervisor::UnmetDependency(const Plugin& plugin) const {
   return "";
 }
 
-// ── The end ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── The end
+// ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Supervisor::DropRemoved() {
   for (auto it = removed_.begin(); it != removed_.end();) {
@@ -348,7 +367,8 @@ void Supervisor::ContinueShutdown() {
   // A plugin may stop once nothing that is configured to start after it runs any more.
   std::set<std::string> needed;
   for (const auto& [name, plugin] : plugins_) {
-    if (IsRunning(*plugin)) needed.insert(plugin->config().after.begin(), plugin->config().after.end());
+    if (IsRunning(*plugin))
+      needed.insert(plugin->config().after.begin(), plugin->config().after.end());
   }
   bool running = false;
   for (const auto& [name, plugin] : plugins_) {
@@ -361,9 +381,11 @@ void Supervisor::ContinueShutdown() {
   if (!running && stopped_) std::exchange(stopped_, nullptr)();
 }
 
-// ── What the keeper reports ──────────────────────────────────────────────────────────────────────────────────────────
+// ── What the keeper reports
+// ──────────────────────────────────────────────────────────────────────────────────────────
 
-void Supervisor::OnSpawned(std::string_view id, int pid, UniqueFd stdout_pipe, UniqueFd stderr_pipe) {
+void Supervisor::OnSpawned(std::string_view id, int pid, UniqueFd stdout_pipe,
+                           UniqueFd stderr_pipe) {
   if (Plugin* const plugin = FindInstance(id)) {
     plugin->OnSpawned(pid, std::move(stdout_pipe), std::move(stderr_pipe));
   } else {

@@ -1,5 +1,6 @@
-// All plugins together: who may start now, what a new configuration changes, what operators ask, and the orderly end. Each
-// plugin decides for itself what becomes of it (plugin.h); this class knows what takes more than one to decide.
+// All plugins together: who may start now, what a new configuration changes, what operators ask,
+// and the orderly end. Each plugin decides for itself what becomes of it (plugin.h); this class
+// knows what takes more than one to decide.
 //
 // Owned by main; on its loop only, which is the only thread that touches any plugin.
 #pragma once
@@ -48,7 +49,8 @@ class Supervisor final : public KeeperObserver {
 
   // Takes over what an earlier plugind left and starts what is wanted. Once.
   void Start(config::Config config, Inheritance inheritance);
-  // Touches only what differs: added started, removed stopped, changed restarted, the rest left alone.
+  // Touches only what differs: added started, removed stopped, changed restarted, the rest left
+  // alone.
   config::Diff Apply(config::Config config);
   const config::Config& config() const { return config_; }
 
@@ -62,16 +64,17 @@ class Supervisor final : public KeeperObserver {
   // See Plugin::StderrTail; empty when there is no plugin of that name.
   std::string_view StderrTail(const std::string& name) const;
 
-  // Operators' verbs. Durable when they return OK; what comes of them is told by events. NOT_FOUND, FAILED_PRECONDITION
-  // (disabled), or the reason why the decision could not be stored, and then nothing has changed.
+  // Operators' verbs. Durable when they return OK; what comes of them is told by events. NOT_FOUND,
+  // FAILED_PRECONDITION (disabled), or the reason why the decision could not be stored, and then
+  // nothing has changed.
   absl::Status StartPlugin(const std::string& name);
   absl::Status StopPlugin(const std::string& name);
   absl::Status RestartPlugin(const std::string& name);
   absl::Status EnablePlugin(const std::string& name);
   absl::Status DisablePlugin(const std::string& name);
 
-  // Stops everything, dependents before what they depend on; `done` runs when no process is left. Operators' decisions
-  // stay as they are.
+  // Stops everything, dependents before what they depend on; `done` runs when no process is left.
+  // Operators' decisions stay as they are.
   void Shutdown(std::function<void()> done);
   // During Shutdown: SIGKILL to what is left.
   void Hasten();
@@ -97,7 +100,8 @@ class Supervisor final : public KeeperObserver {
   void Reconcile(Plugin& plugin, const std::string& why);
   void SweepRuntimeDirectory();
 
-  // Looks at every plugin that waits, at the shutdown's progress, and at what was removed; soon, and once for many changes.
+  // Looks at every plugin that waits, at the shutdown's progress, and at what was removed; soon,
+  // and once for many changes.
   void ScheduleReview();
   void Review();
   void AdmitWaiting();
