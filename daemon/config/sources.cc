@@ -140,7 +140,8 @@ bool ReadSnapshot(const UniqueFd& fd, Sources* sources) {
   std::string bytes(static_cast<size_t>(status.st_size), '\0');
   size_t have = 0;
   while (have < bytes.size()) {
-    const ssize_t size = ::pread(fd.get(), bytes.data() + have, bytes.size() - have, static_cast<off_t>(have));
+    const ssize_t size =
+        ::pread(fd.get(), bytes.data() + have, bytes.size() - have, static_cast<off_t>(have));
     if (size < 0 && errno == EINTR) continue;
     if (size <= 0) return false;
     have += static_cast<size_t>(size);

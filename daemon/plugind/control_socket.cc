@@ -25,20 +25,23 @@ sockaddr_un Address(const std::string& path) {
   return address;
 }
 
-// Whether the file is still there: somebody may have cleaned up. Only plugind's own user can have replaced it.
+// Whether the file is still there: somebody may have cleaned up. Only plugind's own user can have
+// replaced it.
 bool StillBound(const UniqueFd& listener, const std::string& path) {
   struct stat file {};
   int accepting = 0;
   socklen_t size = sizeof accepting;
   return listener.valid() && ::lstat(path.c_str(), &file) == 0 && S_ISSOCK(file.st_mode) &&
-         ::getsockopt(listener.get(), SOL_SOCKET, SO_ACCEPTCONN, &accepting, &size) == 0 && accepting != 0;
+         ::getsockopt(listener.get(), SOL_SOCKET, SO_ACCEPTCONN, &accepting, &size) == 0 &&
+         accepting != 0;
 }
 
 absl::StatusOr<UniqueFd> Bind(const std::string& path) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return ErrnoError(errno, "cannot make a socket");
   // Nobody else's: the lock on the runtime directory is held.
-  if (::unlink(path.c_str()) < 0 && errno != ENOENT) return ErrnoError(errno, "cannot remove the stale " + path);
+  if (::unlink(path.c_str()) < 0 && errno != ENOENT)
+    return ErrnoError(errno, "cannot remove the stale " + path);
   const sockaddr_un address = Address(path);
   const mode_t before = ::umask(0117);
   const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
@@ -51,8 +54,8 @@ absl::StatusOr<UniqueFd> Bind(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<ControlSocket> ControlSocket::Open(const std::string& runtime_dir, UniqueFd inherited,
-                                                  Keeper& keeper) {
+absl::StatusOr<ControlSocket> ControlSocket::Open(const std::string& runtime_dir,
+                                                  UniqueFd inherited, Keeper& keeper) {
   const std::string path = runtime_dir + "/plugind.sock";
   if (StillBound(inherited, path)) return ControlSocket(path, std::move(inherited));
   ASSIGN_OR_RETURN(UniqueFd listener, Bind(path));
@@ -70,7 +73,8 @@ void ControlSocket::Accept(EventLoop& loop) {
     UniqueFd connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!connection.valid()) {
       if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) return;
-      // Out of fds or memory: a listener that is watched would be reported again at once, and burn a core.
+      // Out of fds or memory: a listener that is watched would be reported again at once, and burn
+      // a core.
       loop.Unwatch(listener_.get());
       loop.timers().At(loop.clock().Now() + kAcceptPause, [this, &loop] {
         loop.Watch(listener_.get(), EPOLLIN, [this, &loop](uint32_t) { Accept(loop); });

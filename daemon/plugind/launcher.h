@@ -1,5 +1,6 @@
-// plugind's first life: checks what can be checked, takes the lock that makes this the only daemon of its directories, and
-// becomes the keeper (exec, same pid), which starts plugind's second life, the daemon proper.
+// plugind's first life: checks what can be checked, takes the lock that makes this the only daemon
+// of its directories, and becomes the keeper (exec, same pid), which starts plugind's second life,
+// the daemon proper.
 #pragma once
 
 #include <string>

@@ -17,7 +17,8 @@ absl::StatusOr<UniqueFd> TakeLock(const std::string& directory) {
     std::array<char, 32> pid{};
     const ssize_t size = ::pread(fd.get(), pid.data(), pid.size() - 1, 0);
     return Error(absl::StatusCode::kAlreadyExists, "another plugind (pid {}) is using {}",
-                 size > 0 ? std::string(pid.data(), static_cast<size_t>(size)) : "unknown", directory);
+                 size > 0 ? std::string(pid.data(), static_cast<size_t>(size)) : "unknown",
+                 directory);
   }
   const std::string text = std::to_string(::getpid());
   if (::ftruncate(fd.get(), 0) < 0 || ::pwrite(fd.get(), text.data(), text.size(), 0) < 0) {

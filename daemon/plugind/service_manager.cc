@@ -42,7 +42,8 @@ void ServiceManager::Send(const std::string& message) {
 
 void ServiceManager::Ready() { Send("READY=1"); }
 void ServiceManager::Reloading() {
-  const auto now = std::chrono::duration_cast<std::chrono::microseconds>(loop_.clock().Now().time_since_epoch());
+  const auto now =
+      std::chrono::duration_cast<std::chrono::microseconds>(loop_.clock().Now().time_since_epoch());
   Send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now.count()));
 }
 void ServiceManager::Stopping() { Send("STOPPING=1"); }
