@@ -9,6 +9,7 @@
 #include <random>
 #include <utility>
 
+#include "daemon/base/codec.h"
 #include "daemon/base/failpoint.h"
 #include "daemon/config/load.h"
 #include "daemon/config/sources.h"
@@ -24,6 +25,7 @@ constexpr char kEventsFd[] = "events";
 constexpr char kListenerFd[] = "plugind.sock";
 constexpr char kStateLockFd[] = "state.lock";
 constexpr char kConfigFd[] = "config";
+constexpr char kStartedRecord[] = ":started";  // no plugin's name begins so
 
 constexpr int kExitFailure = 1;
 constexpr int kExitConfig = 78;  // EX_CONFIG
@@ -114,6 +116,7 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
   Failpoint("start.connected");
   generation_ = inheritance.generation;
   cgroup_ = inheritance.cgroup;
+  RememberStart(inheritance);
 
   config::Config config;
   RETURN_IF_ERROR(LoadConfiguration(inheritance, &config));
@@ -169,6 +172,16 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
   }
   service_manager_.StartWatchdog();
   return absl::OkStatus();
+}
+
+// The daemon as a whole began with the first process of it under this keeper.
+void Daemon::RememberStart(Inheritance& inheritance) {
+  daemon_started_at_ = started_at_;
+  if (const auto record = inheritance.records.extract(kStartedRecord)) {
+    daemon_started_at_ = WallTime(Duration(Reader(record.mapped()).Get<Duration::rep>()));
+    return;
+  }
+  keeper_->PutRecord(kStartedRecord, Writer().Put(started_at_.time_since_epoch().count()).bytes());
 }
 
 void Daemon::ConfigureLog(const config::DaemonConfig& config) {
@@ -374,13 +387,14 @@ void Daemon::Describe(control::v1::GetDaemonInfoResponse* info) const {
   info->set_pid(::getpid());
   info->set_keeper_pid(::getppid());
   control::Fill(started_at_, info->mutable_started_at());
+  control::Fill(daemon_started_at_, info->mutable_keeper_started_at());
   info->set_generation(generation_);
   info->set_config_file(paths_.config_file);
   info->set_runtime_dir(paths_.runtime_dir);
   info->set_state_dir(paths_.state_dir);
   info->set_cgroup(cgroup_);
   control::Fill(config_loaded_at_, info->mutable_config_loaded_at());
-  const Duration uptime = clock_.WallNow() - started_at_;
+  const Duration uptime = clock_.WallNow() - daemon_started_at_;
   info->mutable_uptime()->set_seconds(
       std::chrono::duration_cast<std::chrono::seconds>(uptime).count());
 }

@@ -39,6 +39,7 @@ class Daemon {
 
  private:
   absl::Status SetUp(UniqueFd keeper_socket);
+  void RememberStart(Inheritance& inheritance);
   void ConfigureLog(const config::DaemonConfig& config);
   absl::Status LoadConfiguration(Inheritance& inheritance, config::Config* config);
   // `sources` are in force from now on, also for a successor.
@@ -60,6 +61,7 @@ class Daemon {
   SystemClock clock_;
   EventLoop loop_;
   WallTime started_at_;
+  WallTime daemon_started_at_;
   WallTime config_loaded_at_;
   config::Sources applied_;
   uint32_t generation_ = 0;
