@@ -29,45 +29,44 @@ class SecondInstances(threading.Thread):
 
     def __init__(self, keeper: int) -> None:
         super().__init__(daemon=True)
-        self._children = Path(f"/proc/{keeper}/task/{keeper}/children")
+        self._keeper = keeper
+        self._strangers: set[int] = set()
         self._names: dict[int, str] = {}
         self._ended = threading.Event()
         self.looks = 0
         self.found: list[str] = []
 
     def run(self) -> None:
-        while not self._ended.wait(0.003):
+        while not self._ended.wait(0.005):
             self._look()
+            self.looks += 1
 
     def _look(self) -> None:
-        try:
-            children = [int(pid) for pid in self._children.read_text().split()]
-        except (FileNotFoundError, ProcessLookupError):
-            return
-        self._names = {pid: name for pid, name in self._names.items() if pid in children}
+        present = set(processes.pids())
+        self._strangers &= present
         alive: dict[str, int] = {}
-        for pid in children:
-            name = self._names.get(pid) or self._name(pid)
-            if not name:
-                continue  # plugind itself, or a plugin that is not yet exec'd
-            self._names[pid] = name
+        for pid in present - self._strangers:
             process = processes.inspect(pid)
-            if process is None or process.state in "ZX":
+            if process is None or process.ppid != self._keeper:
+                self._strangers.add(pid)
                 continue
+            if process.state in "ZX" or not (name := self._plugin_of(pid)):
+                continue  # dead, or plugind itself, or a plugin that is not yet exec'd
             if name in alive:
                 self.found.append(f"{name}: {alive[name]} and {pid}")
             alive[name] = pid
-        self.looks += 1
 
-    @staticmethod
-    def _name(pid: int) -> str:
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except (FileNotFoundError, ProcessLookupError):
-            return ""
-        return next(
-            (entry[13:].decode() for entry in environment if entry.startswith(b"PLUGIND_NAME=")), ""
-        )
+    def _plugin_of(self, pid: int) -> str:
+        if pid not in self._names:
+            try:
+                environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                return ""
+            names = [entry[13:] for entry in environment if entry.startswith(b"PLUGIND_NAME=")]
+            if not names:
+                return ""
+            self._names[pid] = names[0].decode()
+        return self._names[pid]
 
     def finish(self) -> None:
         self._ended.set()
@@ -97,20 +96,13 @@ class LogReader:
                 self.lines[entry.instance] = int(match[1])
 
 
-def children(keeper: int) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()]
-
-
 def brain_of(keeper: int) -> int | None:
     """Found without asking it, so that one that is just starting can be killed too."""
-    for pid in children(keeper):
+    for pid in processes.pids():
         process = processes.inspect(pid)
-        if (
-            process
-            and process.state not in "ZX"
-            and process.arguments
-            and Path(process.arguments[0]).name == "plugind"
-        ):
+        if not process or process.ppid != keeper or process.state in "ZX" or not process.arguments:
+            continue
+        if Path(process.arguments[0]).name == "plugind":
             return pid
     return None
 

@@ -261,13 +261,14 @@ def cpu_ticks(pid: int) -> int:
 def test_32_what_cannot_be_killed_is_reported_stuck_and_gets_no_second_copy(
     hold: Callable[[Daemon, int], Any], daemon: Daemon
 ) -> None:
-    stage = Stage(daemon, fault("good"), stop={"grace": "100ms"}, backoff={"initial": "1ms"})
+    stage = Stage(
+        daemon, fault("ignores-sigterm"), stop={"grace": "100ms"}, backoff={"initial": "1ms"}
+    )
     stage.enable()
     pid = daemon.wait_state("subject", "READY").pid
     holder = hold(daemon, pid)
     try:
         spent = cpu_ticks(daemon.keeper_pid)
-        os.kill(pid, signal.SIGKILL)
         event = daemon.change("Restart", "subject")
         eventually(
             lambda: daemon.get("subject").stuck, within=20 * SLOWNESS, what="stuck is reported"
