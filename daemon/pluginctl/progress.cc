@@ -10,6 +10,10 @@
 
 namespace plugind::pluginctl {
 
+void Progress::Begin(const std::string& plugin, v1::Plugin::State state, const std::string& phase) {
+  if (terminal_.cursor) Show(plugin, state, phase, "");
+}
+
 void Progress::Show(const std::string& plugin, v1::Plugin::State state, const std::string& phase,
                     const std::string& reason) {
   std::string line = fmt::format("{} {}", plugin, StateName(state));

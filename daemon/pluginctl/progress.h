@@ -19,7 +19,9 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
   ~Progress() { Erase(); }
 
-  // `plugin` has changed, or is first looked at.
+  // What `plugin` is like to begin with: only a terminal's line has it, for it is no change.
+  void Begin(const std::string& plugin, v1::Plugin::State state, const std::string& phase);
+  // `plugin` has changed.
   void Show(const std::string& plugin, v1::Plugin::State state, const std::string& phase,
             const std::string& reason);
   // A line that stays: how it ended for `plugin`, which then leaves the overwritten line.

@@ -26,7 +26,14 @@ class Settling {
         progress_(progress) {}
 
   ExitCode Run() {
-    ForEachPending([&](Awaited& each) { return Look(each); });
+    ForEachPending([&](Awaited& each) {
+      const Verdict verdict = each.target.See(each.seen);
+      if (verdict == Verdict::kPending) {
+        progress_.Begin(each.target.name(), each.seen.state(), each.seen.phase());
+        return false;
+      }
+      return Conclude(each, verdict);
+    });
     if (pending_.empty()) return result_;
 
     v1::WatchEventsRequest request;

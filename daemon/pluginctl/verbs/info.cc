@@ -17,6 +17,11 @@ std::string When(const google::protobuf::Timestamp& time) {
              : fmt::format("{} ({} ago)", FormatTimeLong(time), FormatAge(Since(time)));
 }
 
+std::string DescribeProcess(int pid, const google::protobuf::Timestamp& started) {
+  const std::string when = When(started);
+  return fmt::format("pid {}{}{}", pid, when.empty() ? "" : ", since ", when);
+}
+
 std::string Render(const v1::GetDaemonInfoResponse& info) {
   std::string text;
   const auto add = [&text](std::string_view label, const std::string& value) {
@@ -26,8 +31,8 @@ std::string Render(const v1::GetDaemonInfoResponse& info) {
   };
   add("Version", info.version());
   add("Phase", info.phase());
-  add("Process", fmt::format("pid {}, since {}", info.pid(), When(info.started_at())));
-  add("Keeper", fmt::format("pid {}, since {}", info.keeper_pid(), When(info.keeper_started_at())));
+  add("Process", DescribeProcess(info.pid(), info.started_at()));
+  add("Keeper", DescribeProcess(info.keeper_pid(), info.keeper_started_at()));
   add("Generation", fmt::format("{}", info.generation()));
   add("Plugins", std::to_string(info.plugins()));
   add("Events", std::to_string(info.event_sequence()));
