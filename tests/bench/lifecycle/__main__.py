@@ -20,11 +20,16 @@ from lifecycle import procfs
 from lifecycle.aims import aims
 from lifecycle.board import Board
 from lifecycle.results import METRICS, percentile
-from lifecycle.run import Plan, Run
+from lifecycle.run import KINDS, Plan, Run
 from lifecycle.system import Context
 from lifecycle.table import Table
 
 _PR_SET_CHILD_SUBREAPER = 36
+_POLICIES = {
+    os.SCHED_OTHER: "normal",
+    os.SCHED_FIFO: "real-time (FIFO)",
+    os.SCHED_RR: "real-time (round robin)",
+}
 
 
 def end_leftovers(grace: float = 5.0) -> list[str]:
@@ -63,15 +68,26 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Plan]:
     parser.add_argument(
         "--quick", action="store_true", help="a run of seconds that shows that all of it works"
     )
+    known = [kind.column for kind in KINDS]
+    parser.add_argument(
+        "--systems",
+        type=lambda text: tuple(text.split(",")),
+        default=tuple(known),
+        help=f"only these, separated by commas: {', '.join(known)}",
+    )
     options = parser.parse_args(arguments)
+    if unknown := set(options.systems).difference(known):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     quick = options.quick
     sizes = options.sizes or ("1,20" if quick else "1,100,500")
     plan = Plan(
         sizes=tuple(map(int, sizes.split(","))),
+        systems=options.systems,
         samples=options.samples or (3 if quick else 100),
         idle=options.idle or (1.0 if quick else 30.0),
         crashes=1 if quick else 5,
         calls=3 if quick else 10,
+        pauses=1 if quick else 20,
     )
     return options, plan
 
@@ -93,6 +109,7 @@ def main() -> int:
             run.rest()
             run.sample()
             run.crash()
+            run.pause()
         finally:
             run.stop()
             leftovers = end_leftovers()
@@ -102,6 +119,7 @@ def main() -> int:
     conditions = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs",
+        "scheduling": _POLICIES.get(os.sched_getscheduler(0), "other"),
         "rounds": plan.samples,
         "sizes": plan.sizes,
         "idle_seconds": plan.idle,
@@ -136,7 +154,8 @@ def heading(conditions: dict[str, Any]) -> list[str]:
     late = conditions["timer_lateness_ms"]
     return [
         f"lifecycle · {conditions['date']} · {conditions['machine']}",
-        f"{conditions['rounds']} rounds, interleaved; idle for {conditions['idle_seconds']:g} s; "
+        f"{conditions['rounds']} rounds, interleaved; scheduling: {conditions['scheduling']}; "
+        f"idle for {conditions['idle_seconds']:g} s; "
         f"load {conditions['load_before'][0]:.1f} before, {conditions['load_after'][0]:.1f} after; "
         f"a 1 ms timer was late by {late['median']:.2f} / {late['p99']:.2f} ms",
     ]

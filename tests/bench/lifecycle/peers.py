@@ -22,6 +22,7 @@ from lifecycle.system import START_TIMEOUT, Skipped, System
 
 _NO_READINESS = "it has no notion of readiness: a process that has been forked counts as up"
 _NO_HEALTH = "it makes no health checks"
+_IN_PROCESS = "it is a library: its host asks it in the same process"
 _NO_RPC = "it has no RPC: its state is a file beside each service"
 
 
@@ -169,6 +170,7 @@ class Runit(_ServiceDirectories):
         "back": _NO_READINESS,
         "wakeups_checked": _NO_HEALTH,
         "get": _NO_RPC,
+        "cold": _NO_RPC,
         "list": _NO_RPC,
     }
 
@@ -192,6 +194,7 @@ class S6(_ServiceDirectories):
         "overhead": "when it begins to start a process cannot be seen from outside",
         "wakeups_checked": _NO_HEALTH,
         "get": _NO_RPC,
+        "cold": _NO_RPC,
         "list": _NO_RPC,
     }
 
@@ -224,8 +227,9 @@ class GoHost(System):
     absent = {
         "told": "go-plugin has no exit callback to subscribe to",
         "wakeups_checked": _NO_HEALTH,
-        "get": "it is a library: its host asks it in the same process",
-        "list": "it is a library: its host asks it in the same process",
+        "get": _IN_PROCESS,
+        "cold": _IN_PROCESS,
+        "list": _IN_PROCESS,
     }
 
     def start(self) -> None:

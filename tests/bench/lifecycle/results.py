@@ -27,6 +27,7 @@ METRICS = (
     Metric("overhead", "spawn → READY beyond its own start-up", "ms", _SYSTEMS),
     Metric("back", "death → READY again", "ms", _SYSTEMS),
     Metric("get", "RPC: one plugin", "ms", _SYSTEMS),
+    Metric("cold", "the same, first after a pause", "ms", _SYSTEMS),
     Metric("list", "RPC: all plugins", "ms", _SYSTEMS),
     Metric("private", "private memory", "MiB", _PROCESSES),
     Metric("rss", "resident memory", "MiB", _PROCESSES),

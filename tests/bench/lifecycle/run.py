@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,26 +14,35 @@ from lifecycle import procfs
 from lifecycle.peers import S6, GoHost, Runit, Supervisord
 from lifecycle.plugind import Plugind, PlugindCheck
 from lifecycle.results import METRICS, Results
-from lifecycle.system import Context, Skipped, System, kill_once
+from lifecycle.system import MILLISECOND, Context, Skipped, System, kill_once
 
 # Older than this, a process has proved itself even to runit and s6, which otherwise wait until a
 # second has passed since its start before they restart it.
 _SETTLED_AGE = 1.2
 _YOUNG_AGE = 0.05
-_KINDS: tuple[type[System], ...] = (Plugind, Supervisord, Runit, S6, GoHost)
+KINDS: tuple[type[System], ...] = (Plugind, Supervisord, Runit, S6, GoHost)
 
 
 @dataclass(frozen=True)
 class Plan:
     sizes: tuple[int, ...]
+    systems: tuple[str, ...]  # by column
     samples: int
     idle: float  # seconds
     crashes: int  # samples of the crash loop, at the smallest size
     calls: int  # of each RPC, per round
+    pauses: int  # before each of which nothing happens for a second or two
 
 
 def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def timed(call: Callable[[], object]) -> float:
+    """How long it takes, in ms."""
+    began = time.monotonic_ns()
+    call()
+    return (time.monotonic_ns() - began) / MILLISECOND
 
 
 class Run:
@@ -48,9 +58,11 @@ class Run:
 
     def start(self) -> None:
         for size in self.plan.sizes:
-            for kind in _KINDS:
-                self._start(kind(self.context, size), self.systems)
-            self._start(PlugindCheck(self.context, size), self.checked)
+            for kind in KINDS:
+                if kind.column in self.plan.systems:
+                    self._start(kind(self.context, size), self.systems)
+            if Plugind.column in self.plan.systems:
+                self._start(PlugindCheck(self.context, size), self.checked)
 
     def _start(self, system: System, into: list[Any]) -> None:
         progress(f"starting {system.column} with {system.size}")
@@ -126,6 +138,15 @@ class Run:
                 reason = "measured at the smallest size only: it is a matter of design"
                 self.results.omit("crashloop", system.column, system.size, reason)
 
+    def pause(self) -> None:
+        """An operator's call comes out of the blue: after a pause of another length each time."""
+        for i in range(self.plan.pauses):
+            progress(f"pause {i + 1} of {self.plan.pauses}")
+            time.sleep(1.0 + (i * 0.37) % 1.0)
+            for system in self.systems:
+                if "cold" not in system.absent:
+                    self._add(system, "cold", timed(system.calls()["get"]))
+
     def _add(self, system: System, metric: str, value: float | None) -> None:
         if metric not in system.absent:
             self.results.add(metric, system.column, system.size, value)
@@ -134,19 +155,13 @@ class Run:
         if "get" in system.absent:
             return
         for metric, call in system.calls().items():
-            call()  # the first after a pause pays for waking both ends, which is not the question
+            call()  # the first one wakes both ends, which `cold` is about
             for _ in range(self.plan.calls):
-                began = time.monotonic_ns()
-                call()
-                self.results.add(
-                    metric, system.column, system.size, (time.monotonic_ns() - began) / 1e6
-                )
+                self._add(system, metric, timed(call))
 
     def _measure_lateness(self) -> None:
         for _ in range(10):
-            began = time.monotonic_ns()
-            time.sleep(0.001)
-            self.lateness.append((time.monotonic_ns() - began) / 1e6 - 1)
+            self.lateness.append(timed(lambda: time.sleep(0.001)) - 1)
 
     def stop(self) -> None:
         for system in [*self.systems, *self.checked]:
