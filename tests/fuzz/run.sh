@@ -25,11 +25,10 @@ command -v clang++ >/dev/null || {
   exit 1
 }
 cd "$root"
-cmake --preset clang -B "$build" >"$build.log" 2>&1 || { cat "$build.log" >&2; exit 1; }
-cmake --build "$build" --target fuzzers >"$build.log" 2>&1 || { cat "$build.log" >&2; exit 1; }
-rm -f "$build.log"
-
 mkdir -p "$work"
+{ cmake --preset clang -B "$build" && cmake --build "$build" --target fuzzers; } \
+  >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
+
 shopt -s nullglob
 targets=("$build"/fuzz/*_fuzz)
 ((${#targets[@]} > 0)) || { echo "no fuzz target was built" >&2; exit 1; }
