@@ -14,7 +14,7 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -209,6 +209,18 @@ class Daemon:
         self.brain_kills += 1
         os.kill(pid, signal.SIGKILL)
         return pid
+
+    def wait_brain_after(self, old: int) -> float:
+        """Until a plugind that is not `old` answers. Returns the seconds that it took."""
+        began = time.monotonic()
+        while True:
+            try:
+                if self.info(timeout=30).pid != old:
+                    return time.monotonic() - began
+            except grpc.RpcError as error:
+                # The call may have been under way to the old one.
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    raise
 
     @property
     def keeper_pid(self) -> int:
@@ -493,6 +505,12 @@ def raw_call(channel: grpc.Channel, method: str, payload: bytes, timeout: float)
         return data
 
     return channel.unary_unary(method, same, same)(payload, timeout=timeout, wait_for_ready=True)
+
+
+def states(events: Iterable[control_pb2.Event]) -> list[str]:
+    """What the plugin went through. An event within a state, such as `spawned`, adds nothing."""
+    every = [State.Name(event.to) for event in events]
+    return [state for i, state in enumerate(every) if i == 0 or every[i - 1] != state]
 
 
 def brief(event: control_pb2.Event) -> str:

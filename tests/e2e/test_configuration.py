@@ -13,7 +13,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from daemon import Daemon, State, error_info, fault
+from daemon import Daemon, error_info, fault
 from processes import eventually
 from settings import SLOWNESS
 
@@ -62,12 +62,9 @@ def test_start_order_follows_after(daemon: Daemon) -> None:
     daemon.plugin("b", fault("good"), after=["c"])
     daemon.plugin("c", fault("prints-before-listening", "after_ms=300"))
     daemon.start().wait_ready("a", "b", "c")
-    order = [
-        (e.plugin, State.Name(e.to))
-        for e in daemon.events()
-        if State.Name(e.to) in ("STARTING", "READY")
-    ]
-    assert order == [(name, state) for name in "cba" for state in ("STARTING", "READY")]
+    order = [(event.plugin, event.type) for event in daemon.events()]
+    order = [(name, what) for name, what in order if what in ("starting", "ready")]
+    assert order == [(name, what) for name in "cba" for what in ("starting", "ready")]
     # And a plugin that waits says for whom.
     daemon.ctl("stop", "a", "b")
     daemon.ctl("start", "a", "--no-wait")

@@ -107,18 +107,6 @@ def brain_of(keeper: int) -> int | None:
     return None
 
 
-def answered_again(daemon: Daemon, old: int) -> float:
-    """Seconds from now until a plugind that is not `old` answers."""
-    began = time.monotonic()
-    while True:
-        try:
-            if daemon.info(timeout=30).pid != old:
-                return time.monotonic() - began
-        except grpc.RpcError as error:
-            # The answer of the old one may have been under way.
-            assert error.code() == grpc.StatusCode.UNAVAILABLE, error
-
-
 @pytest.mark.campaign
 def test_kill_9_of_plugind_at_random_instants(daemon: Daemon) -> None:
     randomness = random.Random(
@@ -154,7 +142,7 @@ def test_kill_9_of_plugind_at_random_instants(daemon: Daemon) -> None:
         pid = eventually(lambda: brain_of(keeper), within=10 * SLOWNESS, what="a plugind to kill")
         os.kill(pid, signal.SIGKILL)
         daemon.brain_kills += 1
-        times.append(answered_again(daemon, pid))
+        times.append(daemon.wait_brain_after(pid))
         looper = daemon.get("looper")
         assert looper.restarts >= restarts, "a restart was forgotten"
         restarts = looper.restarts
@@ -208,7 +196,7 @@ def test_kill_9_of_a_plugind_that_is_just_starting(daemon: Daemon) -> None:
         time.sleep(age_ms / 1000)
         os.kill(second, signal.SIGKILL)
         daemon.brain_kills += 1
-        answered_again(daemon, second)
+        daemon.wait_brain_after(second)
     watch.finish()
     after = daemon.wait_ready("steady")["steady"]
     assert (after.pid, after.restarts) == (before.pid, 0)
@@ -342,7 +330,7 @@ class Exercise:
 
     def crash(self) -> None:
         old = self.daemon.kill_brain()
-        answered_again(self.daemon, old)
+        self.daemon.wait_brain_after(old)
 
     def terminate(self) -> None:
         """The end of everything: whoever takes over the stop brings it to its end."""

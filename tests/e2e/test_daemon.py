@@ -71,7 +71,7 @@ def test_a_crash_of_plugind_is_not_noticed_by_its_plugins(daemon: Daemon) -> Non
     before, events = daemon.get("one"), daemon.events()
     channel = daemon.plugin_channel("one")
     old = daemon.kill_brain()
-    eventually(lambda: daemon.info().pid != old, within=5 * SLOWNESS, what="another plugind")
+    daemon.wait_brain_after(old)
     after = daemon.wait_ready("one")["one"]
     assert (after.pid, after.instance, after.restarts, after.direct_address) == (
         before.pid,
@@ -130,7 +130,7 @@ def test_everything_works_unprivileged(
     call_greeter(daemon)
     os.kill(daemon.get("one").pid, signal.SIGKILL)
     eventually(lambda: daemon.get("one").restarts == 1, within=10 * SLOWNESS, what="a restart")
-    daemon.kill_brain()
+    daemon.wait_brain_after(daemon.kill_brain())
     daemon.wait_ready("one", "forks", "greeter")
     daemon.ctl("status", uid=NOBODY)
     daemon.ctl("stop", "forks", uid=NOBODY)

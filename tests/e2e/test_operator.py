@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from daemon import Daemon, State, error_info, fault
+from daemon import Daemon, State, error_info, fault, states
 from processes import eventually
 from settings import BIN, SLOWNESS
 
@@ -216,7 +216,7 @@ def test_a_watcher_resumes_from_a_number(daemon: Daemon) -> None:
     every = daemon.events()
     assert [event.sequence for event in every] == list(range(1, len(every) + 1))
     assert all(event.type and event.time.seconds and event.plugin == "one" for event in every)
-    assert [State.Name(event.to) for event in every][:3] == ["WAITING", "STARTING", "READY"]
+    assert states(every)[:3] == ["WAITING", "STARTING", "READY"]
     # Each event begins where the one before it ended.
     assert all(getattr(later, "from") == earlier.to for earlier, later in zip(every, every[1:]))
     assert daemon.events(from_sequence=3) == every[2:]
