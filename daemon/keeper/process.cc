@@ -146,6 +146,8 @@ void Process::OnDeath() {
     status_.oom = status_.signal == SIGKILL && host_.cgroup->HasOomKill(id_);
     Reap();
   }
+  // Told before the sweep, which takes longer than all the rest.
+  host_.changed(*this);
   Pursue();
 }
 
