@@ -228,6 +228,8 @@ def test_every_command_of_a_page_works(
     page: Path, make_daemon: Callable[..., Daemon], tmp_path: Path
 ) -> None:
     lines = [line for line in commands(page) if uncommented(line) not in ELSEWHERE]
+    strange = [line for line in lines if not re.match("(plugind|pluginctl) ", line)]
+    assert not strange, f"say in ELSEWHERE which test runs these: {strange}"
     if not lines:
         return  # all of it is run elsewhere, as the table says
     daemon = make_daemon()
@@ -492,6 +494,26 @@ def test_the_page_for_plugin_authors_names_every_variable_that_a_plugin_finds(
     }
     assert "PLUGIND_NAME" in names
     assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+def test_a_failed_plugin_is_tried_again_as_the_operators_page_says(daemon: Daemon) -> None:
+    page = (SOURCE / "deploy" / "README.md").read_text()
+    assert "then `pluginctl reload` if its file has changed, else `pluginctl start NAME`" in page
+    program = daemon.root / "program"
+    daemon.plugin("one", [program])
+    daemon.start()
+    daemon.wait_state("one", "FAILED")
+    # Its file has changed.
+    daemon.plugin("one", [PLUGINS / "greeter"])
+    daemon.ctl("reload")
+    daemon.wait_ready("one")
+    # Something else has.
+    daemon.plugin("one", [program])
+    daemon.ctl("reload", code=1)
+    daemon.wait_state("one", "FAILED")
+    program.symlink_to(PLUGINS / "greeter")
+    daemon.ctl("start", "one")
+    assert daemon.status()["one"]["state"] == "READY"
 
 
 def test_the_operators_page_explains_states_that_exist() -> None:
