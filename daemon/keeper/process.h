@@ -4,9 +4,8 @@
 //   its tree is being
 //      └───────► failed  (a step before the exec)     killed; gone: nothing of it is left
 //
-// Owned by the ProcessTable; lives on the keeper's loop. Each method that may change what plugind
-// must be told calls Host::changed as its very last act, because the table may destroy the process
-// there.
+// Owned by the ProcessTable; lives on the keeper's loop. Host::changed may destroy a process that is
+// finished(), so a method that may have finished it does nothing after that call.
 #pragma once
 
 #include <functional>
