@@ -14,13 +14,16 @@ constexpr uint32_t kCoreVersion = 1;
 constexpr size_t kMaxLine = size_t{64} * 1024;
 constexpr size_t kMaxShown = 80;
 
-std::string Quoted(std::string_view text) {
-  std::string shown = "\"";
+// A part of the line as it may be shown to a person: one short printable line, whatever was in it.
+std::string Shown(std::string_view text) {
+  std::string shown;
   for (const char c : text.substr(0, kMaxShown)) {
     shown += c >= ' ' && c <= '~' ? c : '?';
   }
-  return shown + (text.size() > kMaxShown ? "…\"" : "\"");
+  return shown + (text.size() > kMaxShown ? "…" : "");
 }
+
+std::string Quoted(std::string_view text) { return fmt::format("\"{}\"", Shown(text)); }
 
 std::string_view Trim(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n\v\f";
@@ -169,14 +172,14 @@ std::optional<Handshake> ParseHandshake(std::string_view line, const HandshakeTe
   }
   if (const auto core = Number(fields[0]); core != kCoreVersion) {
     return refuse(fmt::format("the handshake has core protocol version {}; this host speaks {}",
-                              fields[0].substr(0, 20), kCoreVersion));
+                              Shown(fields[0]), kCoreVersion));
   }
   Handshake handshake;
   const auto version = Number(fields[1]);
   if (!version ||
       std::ranges::find(terms.protocol_versions, *version) == terms.protocol_versions.end()) {
     return refuse(fmt::format("the plugin speaks protocol version {}; its configuration offers {}",
-                              fields[1].substr(0, 20), fmt::join(terms.protocol_versions, ", ")));
+                              Shown(fields[1]), fmt::join(terms.protocol_versions, ", ")));
   }
   handshake.protocol_version = *version;
 

@@ -127,7 +127,7 @@ class Plugin {
   void AdoptNothing();
   // No process is left: the next state, by what was wanted, why it ended, and the policy.
   void Conclude(const std::string& how);
-  void ConcludeFailure(const std::string& how);
+  void ConcludeFailure(const std::string& why);
   void ArmRetry();
 
   const Surroundings& around_;
