@@ -4,8 +4,8 @@
 //   its tree is being
 //      └───────► failed  (a step before the exec)     killed; gone: nothing of it is left
 //
-// Owned by the ProcessTable; lives on the keeper's loop. Host::changed may destroy a process that is
-// finished(), so a method that may have finished it does nothing after that call.
+// Owned by the ProcessTable; lives on the keeper's loop. Host::changed may destroy a process that
+// is finished(), so a method that may have finished it does nothing after that call.
 #pragma once
 
 #include <functional>
