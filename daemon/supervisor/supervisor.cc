@@ -335,6 +335,16 @@ std::string Supervisor::UnmetDependency(const Plugin& plugin) const {
 // ── The end
 // ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+// After which nobody finds it by its name: whoever waits for that need not ask again.
+void Supervisor::AnnounceRemoval(const std::string& name) {
+  observe::Event event;
+  event.plugin = name;
+  event.from = event.to = static_cast<uint8_t>(State::kStopped);
+  event.type = "removed";
+  event.reason = "removed from the configuration";
+  parts_.events.Append(std::move(event));
+}
+
 void Supervisor::DropRemoved() {
   for (auto it = removed_.begin(); it != removed_.end();) {
     const auto plugin = plugins_.find(*it);
@@ -342,9 +352,11 @@ void Supervisor::DropRemoved() {
       ++it;
       continue;
     }
-    if (plugin != plugins_.end()) plugins_.erase(plugin);
+    const bool known = plugin != plugins_.end();
+    if (known) plugins_.erase(plugin);
     parts_.keeper.DropFd(LogFdName(*it));
     parts_.keeper.DropRecord(*it);
+    if (known) AnnounceRemoval(*it);
     it = removed_.erase(it);
   }
 }

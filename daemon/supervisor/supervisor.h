@@ -108,6 +108,7 @@ class Supervisor final : public KeeperObserver {
   std::string UnmetDependency(const Plugin& plugin) const;
   void ContinueShutdown();
   void DropRemoved();
+  void AnnounceRemoval(const std::string& name);
 
   Parts parts_;
   Surroundings around_;
