@@ -197,15 +197,15 @@ def walk(lines: list[str], out: Path, plugins: list[str]) -> str:
         "until pluginctl info >/dev/null 2>&1; do kill -0 $!; sleep 0.05; done",
         *(f"pluginctl wait {plugin} --for READY --timeout 60s" for plugin in plugins),
     ]
-    script = ["set -eu -o pipefail", "daemon="]
+    end = 'if [[ -n $daemon ]]; then kill "$daemon"; wait "$daemon"; daemon=; fi'
+    script = ["set -eu -o pipefail", "daemon=", f"trap {shell_quoted(end)} EXIT"]
     for number, line in enumerate(lines):
         script += [f"printf '\\n$ %s\\n' {shell_quoted(line)} >&2"]
         if uncommented(line).endswith("&"):
             script += [uncommented(line), "daemon=$!", *wait_up]
         else:
             script += [f"{{ {line}", f"}} >{out / str(number)}"]
-    script += ['if [[ -n $daemon ]]; then kill "$daemon"; wait "$daemon"; fi']
-    return "\n".join(script) + "\n"
+    return "\n".join([*script, end]) + "\n"
 
 
 def shell_quoted(text: str) -> str:
