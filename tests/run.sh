@@ -60,7 +60,7 @@ unit_tests() {
 e2e_tests() {
   local preset=$1 pytest=(/usr/bin/python3 -m pytest -c tests/e2e/pytest.ini tests/e2e)
   step "$preset" "end-to-end tests" env PLUGIND_BUILD="$PWD/build/$preset" \
-    "${pytest[@]}" -m "not campaign" -n 4 --dist worksteal --junit-xml "$results/$preset/e2e.xml"
+    "${pytest[@]}" -m "not campaign" -n 4 --junit-xml "$results/$preset/e2e.xml"
   step "$preset" "campaigns" env PLUGIND_BUILD="$PWD/build/$preset" \
     "${pytest[@]}" -m campaign -s --junit-xml "$results/$preset/campaigns.xml"
 }
