@@ -221,7 +221,7 @@ CASES = [
         "25 floods stderr",
         fault("floods-stderr", "mib=16"),
         SERVES,
-        config={"start_timeout": "60s"},
+        config={"start_timeout": "60s", "health": {"timeout": "60s"}},
     ),
     Case(
         "a crash while serving",

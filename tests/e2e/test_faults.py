@@ -199,7 +199,12 @@ def test_22_a_plugin_that_has_used_up_its_fds_hurts_only_itself(daemon: Daemon) 
 @pytest.mark.campaign
 def test_25_every_byte_of_a_flood_is_kept_or_counted_as_dropped(daemon: Daemon) -> None:
     mib = 16
-    stage = Stage(daemon, fault("floods-stderr", f"mib={mib}", "width=100"), start_timeout="60s")
+    stage = Stage(
+        daemon,
+        fault("floods-stderr", f"mib={mib}", "width=100"),
+        start_timeout="60s",
+        health={"timeout": "60s"},
+    )
     stage.enable()
     slowest = 0.0
     while daemon.get("subject").state != State.Value("READY"):
