@@ -95,7 +95,7 @@ clang() {
 }
 
 fuzz() {
-  step fuzz "fuzz targets" tests/fuzz/run.sh
+  step fuzz "fuzz targets" tests/fuzz/run.sh "${FUZZ_SECONDS:-60}"
 }
 
 go_is_there() {
