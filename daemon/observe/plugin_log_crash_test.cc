@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,14 +61,29 @@ class CrashTest : public testing::Test {
     memory_ = (*log)->memory().Duplicate();
   }
   void TearDown() override {
+    if (writer_ > 0) {  // a check has failed
+      ::kill(writer_, SIGKILL);
+      ::waitpid(writer_, nullptr, 0);
+    }
     ::munmap(shared_, sizeof(Shared));
     std::filesystem::remove_all(FailpointDirectory());
+  }
+
+  // A child that does not outlive this process, whatever becomes of it.
+  static pid_t ForkChild() {
+    const pid_t parent = ::getpid();
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (::getppid() != parent) ::_exit(3);
+    }
+    return pid;
   }
 
   // Writes numbered lines of all lengths to both pipes, in pieces that do not end where lines do,
   // until told to stop.
   void StartWriter() {
-    writer_ = ::fork();
+    writer_ = ForkChild();
     ASSERT_GE(writer_, 0);
     if (writer_ != 0) return;
     std::mt19937 random(7);
@@ -89,7 +105,7 @@ class CrashTest : public testing::Test {
   }
 
   pid_t StartPumper() {
-    const pid_t pid = ::fork();
+    const pid_t pid = ForkChild();
     if (pid != 0) return pid;
     auto log = PluginLog::Reopen("greeter", memory_.Duplicate(), clock_);
     if (!log.ok()) ::_exit(2);
@@ -138,6 +154,7 @@ class CrashTest : public testing::Test {
     }
     int status = 0;
     ASSERT_EQ(::waitpid(writer_, &status, 0), writer_);
+    writer_ = -1;
     ASSERT_EQ(status, 0);
     ASSERT_NO_FATAL_FAILURE(CheckEntries(**log));
     EXPECT_EQ(next_line_[Source::kStdout], shared_->written);

@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <random>
-#include <set>
 
 namespace plugind::observe {
 namespace {
@@ -104,6 +107,52 @@ TEST(SharedRingTest, WhatIsNotSuchAMemoryIsDataLoss) {
   EXPECT_EQ(
       SharedRing::Reopen(ring.memory().Duplicate(), SharedRing::Kind::kTest, 5).status().code(),
       absl::StatusCode::kDataLoss);
+}
+
+// A small ring evicts at each append: the record under the tail must have been given up before its
+// place is written over.
+TEST(SharedRingTest, AWriterThatIsKilledAtAnyInstantLeavesWholeRecords) {
+  SharedRing ring = MakeRing(4096);
+  std::mt19937 random(std::random_device{}());
+  // Prepared, so that the writer does nothing but append.
+  std::vector<std::string> texts;
+  for (char c = 'a'; c <= 'z'; ++c) texts.emplace_back(ring.max_payload(), c);
+  uint64_t newest = 1;
+  for (int kill = 0; kill < 200; ++kill) {
+    const pid_t parent = ::getpid();
+    const pid_t writer = ::fork();
+    ASSERT_GE(writer, 0);
+    if (writer == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      auto mine = Reopened(ring);
+      if (!mine.ok() || ::getppid() != parent) ::_exit(1);
+      for (std::minstd_rand lengths(static_cast<uint32_t>(kill));;) {
+        const std::string_view letters = texts[mine->next_sequence() % texts.size()];
+        mine->Append(letters.substr(0, lengths() % letters.size()));
+      }
+    }
+    // Until it writes; what has a number is there from then on.
+    uint64_t seen = newest;
+    while (seen == newest) {
+      auto now = Reopened(ring);
+      if (now.ok()) seen = now->next_sequence();
+    }
+    for (uint64_t spin = random() % 100000; spin > 0; --spin)
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    ::kill(writer, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(::waitpid(writer, &status, 0), writer);
+    ASSERT_TRUE(WIFSIGNALED(status)) << status;
+
+    auto next = Reopened(ring);
+    ASSERT_TRUE(next.ok()) << next.status();
+    ASSERT_GE(next->next_sequence(), seen);
+    newest = next->next_sequence();
+    for (uint64_t i = next->first_sequence(); i < newest; ++i) {
+      const std::string text = Text(*next, i);
+      ASSERT_EQ(text, texts[i % texts.size()].substr(0, text.size()));
+    }
+  }
 }
 
 // Any byte of the header or of the records may be wrong: the ring is refused, or what it gives back
