@@ -56,7 +56,9 @@ ControlServer::~ControlServer() {
   // thread of its own.
   std::atomic<bool> done = false;
   std::thread waiter([&] {
-    const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(1);
+    // Calls that have been answered are flushed meanwhile. An idle client would otherwise hold this
+    // up for as long as it likes to stay connected.
+    const auto deadline = std::chrono::system_clock::now() + std::chrono::milliseconds(100);
     server_->Shutdown(deadline);
     refusing_server_->Shutdown(deadline);
     done = true;

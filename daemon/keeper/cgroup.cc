@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <utility>
 
@@ -93,11 +94,16 @@ std::unique_ptr<Cgroup> Cgroup::Create() {
   // Moving a process needs write access to this one file above both places.
   if (own.empty() || ::access((own + "/cgroup.procs").c_str(), W_OK) < 0) return nullptr;
   RemoveStale(own);
-  const std::string path = own + "/" + kPrefix + std::to_string(::getpid());
-  // Between mkdir and flock, another keeper that starts may take it for stale and remove it: not
-  // three times.
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    if (::mkdir(path.c_str(), 0755) < 0) return nullptr;
+  const std::string first = own + "/" + kPrefix + std::to_string(::getpid());
+  // The name may be taken: by a keeper of another PID namespace, where it is pid 1 too. And between
+  // mkdir and flock, another keeper that starts may take it for stale and remove it.
+  constexpr int kAttempts = 16;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const std::string path = attempt == 0 ? first : first + "-" + std::to_string(attempt);
+    if (::mkdir(path.c_str(), 0755) < 0) {
+      if (errno == EEXIST) continue;
+      return nullptr;
+    }
     UniqueFd lock = OpenDirectory(path);
     if (lock.valid() && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0 &&
         ::access((path + "/cgroup.kill").c_str(), W_OK) == 0) {
