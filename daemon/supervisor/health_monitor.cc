@@ -48,7 +48,7 @@ void HealthMonitor::OnChecked(const absl::StatusOr<bool>& serving) {
     answered_ = true;
     if (*serving) warm_up_ = false;
     CheckAfter(warm_up_ ? soon : config_.interval);
-    if (watch_allowed_ && !watching_) {
+    if (watch_allowed_ && !watching_ && loop_.clock().Now() >= next_watch_) {
       watching_ = true;
       const std::weak_ptr<const bool> alive = alive_;
       client_.WatchHealth([this, alive](const auto& update) {
@@ -84,7 +84,10 @@ void HealthMonitor::OnWatched(const absl::StatusOr<bool>& serving) {
     watch_allowed_ = false;
     return;
   }
-  Check();  // the stream broke: whether the plugin did too is for Check to say
+  // Whether the plugin broke too is for Check to say. A server that ends every Watch is not asked
+  // for one all the time.
+  next_watch_ = loop_.clock().Now() + config_.interval;
+  Check();
 }
 
 }  // namespace plugind::supervisor

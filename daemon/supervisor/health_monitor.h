@@ -57,6 +57,7 @@ class HealthMonitor {
   bool answered_ = false;  // a Check was answered once
   bool watching_ = false;
   bool watch_allowed_ = true;
+  Instant next_watch_{};  // not before
 };
 
 }  // namespace plugind::supervisor

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "daemon/base/failpoint.h"
@@ -64,17 +65,17 @@ Plugin::~Plugin() { CloseOutput(); }
 void Plugin::Want(bool wanted, const std::string& why) {
   if (record_.wanted == wanted) return;
   record_.wanted = wanted;
-  if (!wanted) MarkAsked();
-  Save();
-  Handle(wanted ? Input::kStart : Input::kStop, why);
+  if (!wanted) MarkAsked(why);
+  Steer(wanted ? Input::kStart : Input::kStop, why);
 }
 
 void Plugin::StartAfresh(const std::string& why) {
   record_.wanted = true;
   record_.automatic = false;
   record_.policy.Reset();
-  Save();
-  Handle(Input::kStart, why);
+  // One that is on its way out, for whatever cause, starts again as soon as it is gone.
+  if (state() == State::kDraining || state() == State::kStopping) MarkAsked(why);
+  Steer(Input::kStart, why);
   around_.changed();
 }
 
@@ -84,8 +85,8 @@ void Plugin::Replace(const std::string& why) {
     return;
   }
   record_.policy.Reset();
-  MarkAsked();
-  Handle(Input::kStop, why);
+  MarkAsked(why);
+  Steer(Input::kStop, why);
 }
 
 void Plugin::TakeConfig(ConfigPtr config) {
@@ -98,8 +99,17 @@ void Plugin::KillNow() {
   if (ladder_) ladder_->Kill();
 }
 
-void Plugin::MarkAsked() {
-  if (record_.end_cause == EndCause::kNone) record_.end_cause = EndCause::kAsked;
+void Plugin::MarkAsked(const std::string& why) {
+  record_.end_cause = EndCause::kAsked;
+  record_.end_reason = why;
+}
+
+// What is wanted and what comes of it go into one record: a successor that read the one without the
+// other would take the request for carried out.
+void Plugin::Steer(Input input, const std::string& why) {
+  const bool moves = Transition(state(), input).verdict == Step::Verdict::kMove;
+  Handle(input, why);
+  if (!moves) Save();
 }
 
 // ── The state machine
@@ -150,10 +160,7 @@ void Plugin::Enter(State next, Input input, const std::string& reason) {
       LaunchProcess();
       return;
     case State::kUnready:
-      if (config_->health.unready_limit > Duration::zero()) {
-        unready_.Set(now + config_->health.unready_limit,
-                     [this] { FailService("its health was NOT_SERVING for too long"); });
-      }
+      ArmUnreadyLimit();
       return;
     case State::kDraining:
       // Calls reach a plugin at its own address so far: none is known here that could be waited
@@ -190,6 +197,15 @@ void Plugin::Save() { around_.keeper.PutRecord(name(), record_.Encode()); }
 
 void Plugin::ArmRetry() {
   retry_.Set(record_.retry_at, [this] { Handle(Input::kRetryDue, "its next try is due"); });
+}
+
+void Plugin::ArmUnreadyLimit() {
+  const Duration limit = config_->health.unready_limit;
+  if (limit == Duration::zero()) return;
+  const Clock& clock = around_.loop.clock();
+  const Duration passed = clock.WallNow() - record_.state_since;  // not zero for a successor
+  unready_.Set(clock.Now() + limit - std::clamp(passed, Duration::zero(), limit),
+               [this] { FailService("its health was NOT_SERVING for too long"); });
 }
 
 void Plugin::Admit() { Handle(Input::kAdmitted, record_.automatic ? "restarting" : "starting"); }
@@ -435,7 +451,7 @@ void Plugin::ReleaseProcess() {
 void Plugin::Conclude(const std::string& how) {
   const std::string why = record_.end_reason.empty() ? how : record_.end_reason;
   record_.automatic = false;
-  if (!wanted()) return Handle(Input::kEndedStopped, how);
+  if (!wanted()) return Handle(Input::kEndedStopped, why);
   switch (record_.end_cause) {
     case EndCause::kAsked:
       return Handle(Input::kEndedRestart, "restarting");
@@ -531,7 +547,11 @@ void Plugin::Adopt(Record record, InheritedProcess* process) {
   preamble_.emplace();
   AttachOutput(std::move(process->stdout_pipe), std::move(process->stderr_pipe));
   if (process->exited) {
-    if (!HasEnded()) OnExited(*process->exited, process->exited_at);
+    if (!HasEnded()) {
+      OnExited(*process->exited, process->exited_at);
+    } else {
+      Handle(Input::kExited, ToString(*process->exited));  // recorded, but not acted on
+    }
     if (process->gone) OnGone();
     return;
   }
@@ -543,6 +563,7 @@ void Plugin::Adopt(Record record, InheritedProcess* process) {
       [[fallthrough]];
     case State::kReady:
     case State::kUnready:
+      if (state() == State::kUnready) ArmUnreadyLimit();
       if (record_.handshake && !client_) ConnectClient();
       if (record_.fingerprint != ProcessFingerprint(*config_))
         Replace("its configuration has changed");

@@ -96,6 +96,8 @@ class Plugin {
 
  private:
   void Handle(Input input, const std::string& reason);
+  // Handle for a change of what is wanted, which is saved in any case.
+  void Steer(Input input, const std::string& why);
   void Enter(State next, Input input, const std::string& reason);
   void Announce(State from, std::string_view type);
   void Save();
@@ -117,9 +119,8 @@ class Plugin {
   // `permanent`.
   void FailStart(const std::string& why, bool permanent);
   void FailService(const std::string& why);
-  // Marks the end that is now being brought about as asked for, unless it has another cause
-  // already.
-  void MarkAsked();
+  // The end that is being brought about is asked for, whatever its cause was until now.
+  void MarkAsked(const std::string& why);
 
   void BeginStop(StopRung rung, const Instant* deadline);
   bool HasEnded() const;
@@ -129,6 +130,7 @@ class Plugin {
   void Conclude(const std::string& how);
   void ConcludeFailure(const std::string& why);
   void ArmRetry();
+  void ArmUnreadyLimit();
 
   const Surroundings& around_;
   ConfigPtr config_;

@@ -19,7 +19,10 @@ StopLadder::StopLadder(EventLoop& loop, Keeper& keeper, std::string instance,
       next_(loop.timers()) {}
 
 void StopLadder::Begin(StopRung rung, const Instant* deadline) {
-  if (rung == StopRung::kShutdown && client_ == nullptr) rung = StopRung::kTerminate;
+  if (rung == StopRung::kShutdown && client_ == nullptr) {
+    rung = StopRung::kTerminate;
+    deadline = nullptr;  // it was the call's
+  }
   if (rung <= rung_) return;
   rung_ = rung;
   next_.Clear();

@@ -63,6 +63,7 @@ void Supervisor::Start(config::Config config, Inheritance inheritance) {
     if (process->gone) {
       parts_.keeper.Forget(id);
     } else {
+      strays_.emplace(id, process->plugin);
       parts_.keeper.KillTree(id);
     }
   }
@@ -222,6 +223,12 @@ absl::Status Supervisor::Decide(Plugin& plugin, const Decision& decision) {
     return WithReason(Error(absl::StatusCode::kUnavailable, "plugind is shutting down"),
                       "SHUTTING_DOWN");
   }
+  if (removed_.contains(plugin.name())) {
+    return WithReason(
+        Error(absl::StatusCode::kNotFound, "plugin {} is no longer configured and about to be gone",
+              plugin.name()),
+        "PLUGIN_NOT_FOUND");
+  }
   Failpoint("persist.before");
   const absl::Status stored = parts_.decisions.Set(plugin.name(), decision);
   if (stored.ok()) return stored;
@@ -322,6 +329,10 @@ void Supervisor::AdmitWaiting() {
 }
 
 std::string Supervisor::UnmetDependency(const Plugin& plugin) const {
+  for (const auto& [id, name] : strays_) {
+    if (name == plugin.name())
+      return fmt::format("waits for the end of an earlier process (instance {})", id);
+  }
   for (const auto& name : plugin.config().after) {
     const Plugin* const dependency = Find(name);
     if (dependency == nullptr) return fmt::format("waits for {}, which is not configured", name);
@@ -417,7 +428,9 @@ void Supervisor::OnGone(std::string_view id) {
   if (Plugin* const plugin = FindInstance(id)) {
     plugin->OnGone();
   } else {
+    strays_.erase(std::string(id));
     parts_.keeper.Forget(id);
+    ScheduleReview();
   }
 }
 

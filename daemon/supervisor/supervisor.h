@@ -117,6 +117,9 @@ class Supervisor final : public KeeperObserver {
   Deadline budget_refill_;
   std::map<std::string, std::unique_ptr<Plugin>> plugins_;
   std::set<std::string> removed_;  // no longer configured, on their way out
+  // Inherited processes that no record speaks of, by instance: being killed. A plugin of that name
+  // waits for their end.
+  std::map<std::string, std::string> strays_;
   std::function<void()> stopped_;
   bool stopping_ = false;
   bool hasty_ = false;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -15,8 +16,9 @@ namespace plugind::supervisor {
 
 class TempDir {
  public:
-  TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "plugind-XXXXXX").string();
+  TempDir() : TempDir(std::filesystem::temp_directory_path()) {}
+  explicit TempDir(const std::filesystem::path& parent) {
+    std::string name = (parent / "plugind-XXXXXX").string();
     const char* made = ::mkdtemp(name.data());
     EXPECT_NE(made, nullptr) << name;
     path_ = std::filesystem::canonical(name).string();
@@ -26,6 +28,13 @@ class TempDir {
   ~TempDir() {
     std::error_code ignored;  // it lies in the system's temporary directory
     std::filesystem::remove_all(path_, ignored);
+  }
+
+  // Where fsync costs nothing, if there is such a place: for tests that are not about the disk and
+  // make many.
+  static std::filesystem::path InMemory() {
+    const std::filesystem::path memory = "/dev/shm";
+    return ::access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
   }
 
   const std::string& path() const { return path_; }

@@ -1,0 +1,191 @@
+// A running plugin's health, and what follows from it.
+
+#include <string>
+#include <vector>
+
+#include "daemon/supervisor/testing/core_fixture.h"
+
+namespace plugind::supervisor {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class HealthTest : public CoreTest {
+ protected:
+  void BootWithoutWatch() {
+    manners("kv").watch = absl::UnimplementedError("no Watch");
+    BootWith("kv");
+  }
+};
+
+TEST_F(HealthTest, NotServingMakesItUnreadyAndServingReadyAgainWithoutTouchingTheProcess) {
+  BootWith("kv");
+  const int pid = Status("kv").pid;
+  for (int i = 0; i < 3; ++i) {
+    plugind->clients.Push("kv", false);
+    Settle();
+    EXPECT_EQ(StateOf("kv"), "UNREADY");
+    EXPECT_EQ(ReasonOf("kv"), "its health says NOT_SERVING");
+    plugind->clients.Push("kv", true);
+    Settle();
+    EXPECT_EQ(StateOf("kv"), "READY");
+  }
+  EXPECT_EQ(Status("kv").pid, pid);
+  EXPECT_EQ(keeper.spawns("kv"), 1);
+  EXPECT_TRUE(keeper.process("kv").signals.empty());
+}
+
+TEST_F(HealthTest, TheSameAnswerAgainIsNoEvent) {
+  BootWith("kv");
+  const size_t before = Events("kv").size();
+  for (int i = 0; i < 5; ++i) plugind->clients.Push("kv", true);
+  Advance(seconds(60));
+  EXPECT_EQ(Events("kv").size(), before);
+}
+
+TEST_F(HealthTest, WithoutWatchAChangeIsSeenAtTheNextCheck) {
+  BootWithoutWatch();
+  manners("kv").health = false;
+  Advance(seconds(5) - milliseconds(1));
+  EXPECT_EQ(StateOf("kv"), "READY");
+  Advance(milliseconds(1));
+  EXPECT_EQ(StateOf("kv"), "UNREADY");
+  manners("kv").health = true;
+  Advance(seconds(5));
+  EXPECT_EQ(StateOf("kv"), "READY");
+  EXPECT_EQ(manners("kv").watches, 1) << "asked once, and never again";
+}
+
+TEST_F(HealthTest, ThreeChecksWithoutAnswerStopAndRestartIt) {
+  BootWithoutWatch();
+  manners("kv").health_hangs = true;
+  // Asked 5 s after the last answer, each waits 2 s, and the next follows 5 s later.
+  Advance(seconds(5 + 2 + 5 + 2 + 5 + 2) - milliseconds(1));
+  EXPECT_EQ(StateOf("kv"), "READY");
+  Advance(milliseconds(1));
+  EXPECT_EQ(StateOf("kv"), "BACKOFF");
+  EXPECT_EQ(ReasonOf("kv"), "3 health checks in a row failed, the last: no answer");
+  EXPECT_EQ(Status("kv").last_exit->status, (ExitStatus{.signal = 15}));
+  manners("kv").health_hangs = false;
+  Advance(milliseconds(200));
+  EXPECT_EQ(StateOf("kv"), "READY");
+  EXPECT_THAT(Events("kv"), ElementsAre("waiting", "starting", "spawned", "ready", "unhealthy",
+                                        "backoff", "waiting", "starting", "spawned", "ready"));
+}
+
+TEST_F(HealthTest, AnAnswerInBetweenBeginsTheCountAnew) {
+  BootWithoutWatch();
+  for (int i = 0; i < 5; ++i) {
+    manners("kv").health_hangs = true;
+    Advance(seconds(5 + 2 + 5 + 2));
+    manners("kv").health_hangs = false;
+    Advance(seconds(5));
+    EXPECT_EQ(StateOf("kv"), "READY");
+  }
+}
+
+TEST_F(HealthTest, AnUnhealthyPluginIsNotAskedToShutDownButTold) {
+  BootWithoutWatch();
+  manners("kv").health = absl::UnavailableError("connection refused");
+  Advance(seconds(15));
+  EXPECT_EQ(StateOf("kv"), "BACKOFF");
+  EXPECT_EQ(manners("kv").shutdowns, 0);
+}
+
+TEST_F(HealthTest, HealthThatWasAnsweredOnceAndIsUnimplementedLaterIsAFailureLikeAnother) {
+  BootWithoutWatch();
+  manners("kv").health = absl::UnimplementedError("");
+  Advance(seconds(5));
+  EXPECT_EQ(StateOf("kv"), "READY");
+  Advance(seconds(10));
+  EXPECT_EQ(StateOf("kv"), "BACKOFF");
+}
+
+TEST_F(HealthTest, AWatchThatTakesTheOnlyThreadIsGivenUpForGood) {
+  manners("kv").hangs_while_watched = true;
+  BootWith("kv");
+  ASSERT_EQ(manners("kv").watches, 1);
+  Advance(std::chrono::minutes(10));
+  EXPECT_EQ(StateOf("kv"), "READY");
+  EXPECT_EQ(keeper.spawns("kv"), 1);
+  EXPECT_EQ(manners("kv").watches, 1);
+  EXPECT_EQ(manners("kv").watches_given_up, 1);
+  EXPECT_GT(manners("kv").checks, 100) << "Check goes on";
+}
+
+TEST_F(HealthTest, AWatchThatBreaksIsFollowedByACheckAtOnceAndOpenedAgain) {
+  BootWith("kv");
+  const int checks = manners("kv").checks;
+  plugind->clients.Push("kv", absl::UnavailableError("the stream broke"));
+  Settle();
+  EXPECT_EQ(StateOf("kv"), "READY");
+  EXPECT_EQ(manners("kv").checks, checks + 1);
+  Advance(seconds(5));
+  EXPECT_EQ(manners("kv").watches, 2);
+}
+
+TEST_F(HealthTest, AWatchThatEndsWheneverItIsOpenedIsNoBusyLoop) {
+  manners("kv").watch = absl::UnavailableError("the plugin ended the stream");
+  BootWith("kv");
+  const int checks = manners("kv").checks;
+  const int watches = manners("kv").watches;
+  Advance(seconds(60));
+  EXPECT_EQ(StateOf("kv"), "READY");
+  EXPECT_LE(manners("kv").watches - watches, 60 / 5 + 1);
+  EXPECT_LE(manners("kv").checks - checks, 2 * 60 / 5 + 2);
+}
+
+TEST_F(HealthTest, UnreadyForTooLongIsRestarted) {
+  Add("kv").health.unready_limit = seconds(30);
+  Boot();
+  plugind->clients.Push("kv", false);
+  Advance(seconds(20));
+  plugind->clients.Push("kv", true);
+  Advance(seconds(1));
+  EXPECT_EQ(StateOf("kv"), "READY");
+  manners("kv").health = false;
+  plugind->clients.Push("kv", false);
+  Settle();
+  Advance(seconds(30) - milliseconds(1));
+  EXPECT_EQ(StateOf("kv"), "UNREADY");
+  Advance(milliseconds(1));
+  EXPECT_EQ(StateOf("kv"), "BACKOFF");
+  EXPECT_EQ(ReasonOf("kv"), "its health was NOT_SERVING for too long");
+}
+
+TEST_F(HealthTest, WithoutALimitUnreadyLastsAsLongAsItLasts) {
+  BootWith("kv");
+  manners("kv").health = false;
+  plugind->clients.Push("kv", false);
+  Advance(std::chrono::hours(2));
+  EXPECT_EQ(StateOf("kv"), "UNREADY");
+  EXPECT_EQ(keeper.spawns("kv"), 1);
+}
+
+TEST_F(HealthTest, ADeathWhileUnreadyIsADeath) {
+  BootWith("kv");
+  plugind->clients.Push("kv", false);
+  Settle();
+  keeper.Exit("kv", {.code = 7});
+  Settle();
+  EXPECT_EQ(StateOf("kv"), "BACKOFF");
+  EXPECT_EQ(ReasonOf("kv"), "exit code 7");
+}
+
+TEST_F(HealthTest, ANewIntervalHoldsFromTheNextCheckOn) {
+  BootWithoutWatch();
+  config::Config next = config;
+  next.plugins["kv"].health.interval = seconds(1);
+  supervisor().Apply(next);
+  Advance(seconds(5));
+  const int before = manners("kv").checks;
+  Advance(seconds(10));
+  EXPECT_EQ(manners("kv").checks - before, 10);
+  EXPECT_EQ(keeper.spawns("kv"), 1);
+}
+
+}  // namespace
+}  // namespace plugind::supervisor
