@@ -190,7 +190,6 @@ void Daemon::ConfigureLog(const config::DaemonConfig& config) {
 }
 
 // ── Configuration
-// ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 // The files are read at the first start and when asked to. A successor goes on with what was in
 // force, whatever has become of the files meanwhile: a death of plugind must not apply somebody's
@@ -273,7 +272,6 @@ grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
 }
 
 // ── State that outlives the process
-// ──────────────────────────────────────────────────────────────────────────────────
 
 absl::Status Daemon::OpenDecisions() {
   auto state = supervisor::OperatorState::Load(paths_.state_dir);
@@ -303,7 +301,6 @@ absl::Status Daemon::OpenEvents(Inheritance& inheritance) {
 }
 
 // ── Signals and the end
-// ──────────────────────────────────────────────────────────────────────────────────────────────
 
 void Daemon::WatchSignals() {
   // Before any thread is started, so that every one inherits the mask and only this fd sees them.
@@ -346,7 +343,6 @@ void Daemon::BeginShutdown() {
 }
 
 // ── What others are told
-// ─────────────────────────────────────────────────────────────────────────────────────────────
 
 void Daemon::TellEvents() {
   constexpr size_t kAtOnce = 64;

@@ -121,7 +121,6 @@ TEST(RestartPolicyTest, RecentFailuresAreThoseOfTheWindow) {
 }
 
 // ── Properties
-// ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 struct Death {
   Duration pause;      // since the one before

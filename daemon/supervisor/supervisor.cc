@@ -34,7 +34,6 @@ Supervisor::Supervisor(Parts parts)
 Supervisor::~Supervisor() = default;
 
 // ── Taking over, and new configurations
-// ──────────────────────────────────────────────────────────────────────────────
 
 void Supervisor::Start(config::Config config, Inheritance inheritance) {
   config_ = std::move(config);
@@ -165,7 +164,6 @@ void Supervisor::SweepRuntimeDirectory() {
 }
 
 // ── What operators ask
-// ───────────────────────────────────────────────────────────────────────────────────────────────
 
 std::vector<PluginStatus> Supervisor::List() const {
   std::vector<PluginStatus> all;
@@ -291,7 +289,6 @@ absl::Status Supervisor::DisablePlugin(const std::string& name) {
 }
 
 // ── Who may start now
-// ────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Supervisor::ScheduleReview() {
   if (std::exchange(review_scheduled_, true)) return;
@@ -344,7 +341,6 @@ std::string Supervisor::UnmetDependency(const Plugin& plugin) const {
 }
 
 // ── The end
-// ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 // After which nobody finds it by its name: whoever waits for that need not ask again.
 void Supervisor::AnnounceRemoval(const std::string& name) {
@@ -405,7 +401,6 @@ void Supervisor::ContinueShutdown() {
 }
 
 // ── What the keeper reports
-// ──────────────────────────────────────────────────────────────────────────────────────────
 
 void Supervisor::OnSpawned(std::string_view id, int pid, UniqueFd stdout_pipe,
                            UniqueFd stderr_pipe) {

@@ -28,7 +28,6 @@ class AdoptionTest : public CoreTest {
 };
 
 // ── State by state
-// ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 TEST_F(AdoptionTest, WhatIsReadyNoticesNothing) {
   Add("kv");
@@ -262,7 +261,6 @@ TEST_F(AdoptionTest, TheLimitOfBeingUnreadyRunsOn) {
 }
 
 // ── In the middle of a stop
-// ──────────────────────────────────────────────────────────────────────────────────────────
 
 TEST_F(AdoptionTest, AStopGoesOnAtItsRungWithItsDeadline) {
   keeper.habits("kv").obeys_sigterm = false;
@@ -310,7 +308,6 @@ TEST_F(AdoptionTest, AStuckTreeStaysWithoutASecondCopy) {
 }
 
 // ── What was left does not fit
-// ───────────────────────────────────────────────────────────────────────────────────────
 
 TEST_F(AdoptionTest, ARecordThatDoesNotParseIsReportedAndItsProcessReplacedNotDoubled) {
   BootWith("kv");
@@ -376,7 +373,6 @@ TEST_F(AdoptionTest, NoLogLineAndNoEventIsLostOrRenumbered) {
 }
 
 // ── At every command
-// ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 // What happens to the plugins while no plugind is there.
 enum class Meanwhile {

@@ -220,7 +220,6 @@ TEST_F(ReloadTest, RemovedAndPlugindKilledAndAddedAgainStartsNoSecondCopy) {
 }
 
 // ── Who starts after whom
-// ────────────────────────────────────────────────────────────────────────────────────────────
 
 class AfterTest : public ReloadTest {};
 

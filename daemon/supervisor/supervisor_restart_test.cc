@@ -128,7 +128,6 @@ TEST_F(RestartTest, QuarantineCanBeTurnedOff) {
 }
 
 // ── The `restart` setting
-// ────────────────────────────────────────────────────────────────────────────────────────────
 
 struct RestartCase {
   config::Restart restart;
@@ -188,7 +187,6 @@ TEST_F(RestartTest, AFinishedPluginStaysFinishedAcrossPlugindsDeathAndStartsWhen
 }
 
 // ── The budget of all plugins together
-// ───────────────────────────────────────────────────────────────────────────────
 
 class BudgetTest : public RestartTest {
  protected:

@@ -116,7 +116,6 @@ TEST_F(StartTest, APluginThatServesBeforeItSaysServingIsAskedOftenMeanwhile) {
 }
 
 // ── Failures for good
-// ────────────────────────────────────────────────────────────────────────────────────────────────
 
 TEST_F(StartTest, AMissingProgramFailsWithItsNameAndIsNotTriedAgain) {
   Add("kv").command = {dir.Path("nowhere")};
@@ -177,7 +176,6 @@ TEST_F(StartTest, APluginWithoutTheHealthServiceFailsForGood) {
 }
 
 // ── Failures that may pass
-// ───────────────────────────────────────────────────────────────────────────────────────────
 
 TEST_F(StartTest, AMachineShortOfProcessesIsTriedAgain) {
   keeper.habits("kv").spawn_error = {SpawnStep::kFork, EAGAIN};

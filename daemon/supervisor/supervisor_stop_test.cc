@@ -193,7 +193,6 @@ TEST_F(StopTest, ARestartIsAStopAndAStart) {
 }
 
 // ── Trees that do not die
-// ────────────────────────────────────────────────────────────────────────────────────────────
 
 TEST_F(StopTest, AStuckTreeIsReportedAndNoSecondCopyStartsBeforeItIsGone) {
   keeper.habits("kv").leaves_descendants = true;
@@ -219,7 +218,6 @@ TEST_F(StopTest, AStuckTreeIsReportedAndNoSecondCopyStartsBeforeItIsGone) {
 }
 
 // ── The end of all
-// ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 class ShutdownTest : public StopTest {
  protected:

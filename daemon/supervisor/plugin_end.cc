@@ -1,0 +1,121 @@
+// Plugin: the end of a process, and what follows from it.
+#include <fmt/ranges.h>
+
+#include "daemon/base/failpoint.h"
+#include "daemon/supervisor/plugin.h"
+
+namespace plugind::supervisor {
+
+void Plugin::BeginStop(StopRung rung, const Instant* deadline) {
+  health_.reset();
+  ladder_ =
+      std::make_unique<StopLadder>(around_.loop, around_.keeper, record_.instance, config_->stop,
+                                   client_.get(), [this](StopRung reached, Instant until) {
+                                     record_.rung = reached;
+                                     record_.rung_deadline = until;
+                                     Save();
+                                   });
+  ladder_->Begin(rung, deadline);
+}
+
+bool Plugin::HasEnded() const {
+  return record_.last_exit && record_.last_exit->instance == record_.instance;
+}
+
+void Plugin::OnExited(const ExitStatus& status, Instant at) {
+  const Clock& clock = around_.loop.clock();
+  DrainOutput();
+  record_.last_exit =
+      LastExit{status, clock.WallNow() - (clock.Now() - at), record_.instance, record_.pid};
+  stderr_tail_.reset();
+  ladder_.reset();
+  health_.reset();
+  client_.reset();
+  std::string reason = ToString(status);
+  if (state() == State::kStarting) {
+    reason = fmt::format("ended at the phase \"{}\": {}", ToString(record_.phase), reason);
+    const std::string last_words = log_->LastStderrLine(record_.instance);
+    if (!last_words.empty()) reason += fmt::format("; its last words: {}", last_words);
+  }
+  if (record_.end_cause == EndCause::kNone) record_.end_reason = reason;
+  Save();
+  Failpoint("exit.recorded");
+  Handle(Input::kExited, reason);
+}
+
+void Plugin::OnGone() {
+  const std::string ended = record_.instance;
+  const std::string how = record_.last_exit ? ToString(record_.last_exit->status) : "it is gone";
+  ReleaseProcess();
+  Failpoint("exit.before-conclusion");
+  Conclude(how);
+  Failpoint("exit.before-forget");
+  around_.keeper.Forget(ended);
+}
+
+void Plugin::OnStuck(const std::vector<int>& remaining) {
+  stuck_ = true;
+  record_.reason = fmt::format(
+      "stuck: SIGKILL did not end {} of its processes (pid {}); no second copy is started",
+      remaining.size(), fmt::join(remaining, ", "));
+  Save();
+  Announce(state(), "stuck");
+  around_.changed();
+}
+
+void Plugin::ReleaseProcess() {
+  ladder_.reset();
+  health_.reset();
+  client_.reset();
+  CloseOutput();
+  RemoveInstanceDirectory(around_.directories, record_.instance);
+  record_.instance.clear();
+  record_.pid = 0;
+  record_.handshake.reset();
+  record_.rung = StopRung::kNone;
+  stuck_ = false;
+}
+
+void Plugin::Conclude(const std::string& how) {
+  const std::string why = record_.end_reason.empty() ? how : record_.end_reason;
+  record_.automatic = false;
+  if (!wanted()) return Handle(Input::kEndedStopped, why);
+  switch (record_.end_cause) {
+    case EndCause::kAsked:
+      return Handle(Input::kEndedRestart, "restarting");
+    case EndCause::kPermanent:
+      return Handle(Input::kEndedFailed, why);
+    case EndCause::kFailure:
+      return ConcludeFailure(why);
+    case EndCause::kNone:
+      break;
+  }
+  const bool clean =
+      record_.was_ready && record_.last_exit && record_.last_exit->status == ExitStatus{};
+  if (clean && config_->restart != config::Restart::kAlways) {
+    return Handle(Input::kEndedStopped, "finished: exit code 0");
+  }
+  ConcludeFailure(why);
+}
+
+void Plugin::ConcludeFailure(const std::string& why) {
+  if (config_->restart == config::Restart::kNever) {
+    return Handle(Input::kEndedFailed, why + "; restart = \"never\"");
+  }
+  const Instant now = around_.loop.clock().Now();
+  const Duration ready_for = record_.was_ready ? now - record_.ready_since : Duration::zero();
+  const auto verdict = record_.policy.OnFailure(config_->backoff, config_->quarantine, now,
+                                                ready_for, around_.random());
+  record_.automatic = true;
+  record_.retry_at = now + verdict.delay;
+  switch (verdict.kind) {
+    case RestartPolicy::Verdict::Kind::kNow:
+      return Handle(Input::kEndedRestart, why);
+    case RestartPolicy::Verdict::Kind::kBackoff:
+      return Handle(Input::kEndedBackoff, why);
+    case RestartPolicy::Verdict::Kind::kQuarantine:
+      return Handle(Input::kEndedQuarantined, "crash loop: " + why);
+  }
+}
+
+}  // namespace plugind::supervisor
