@@ -52,5 +52,5 @@ done
 [[ $install == no ]] || install_missing
 [[ -f $build/CMakeCache.txt ]] || cmake --preset release -S "$root" -B "$build" >&2
 cmake --build "$build" --target bench >&2
-cd "$here"
-exec /usr/bin/python3 -B -m "$benchmark" --build "$build" "${arguments[@]}"
+# No cd: --build and --json may be relative.
+PYTHONPATH=$here exec /usr/bin/python3 -B -m "$benchmark" --build "$build" "${arguments[@]}"
