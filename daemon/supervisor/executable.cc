@@ -73,6 +73,7 @@ std::string Interpreter(std::string_view header) {
   if (!IsElf(header) || header[EI_CLASS] != ELFCLASS64) return "";
   Elf64_Ehdr elf;
   std::memcpy(&elf, header.data(), sizeof elf);
+  if (elf.e_phoff > header.size()) return "";  // and so no sum below wraps around
   for (size_t i = 0; i < elf.e_phnum; ++i) {
     const size_t at = elf.e_phoff + i * sizeof(Elf64_Phdr);
     if (at + sizeof(Elf64_Phdr) > header.size()) break;
