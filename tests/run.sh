@@ -52,7 +52,7 @@ build() {
 # Each test program writes its own cases down beside ctest's summary, so that cases are counted and not programs.
 unit_tests() {
   local preset=$1
-  step "$preset" "unit tests" env GTEST_OUTPUT="xml:$PWD/$results/$preset/gtest/" \
+  step "$preset" "unit tests" env GTEST_BRIEF=1 GTEST_OUTPUT="xml:$PWD/$results/$preset/gtest/" \
     ctest --preset "$preset" --output-junit "$PWD/$results/$preset/ctest.xml" "${@:2}"
 }
 

@@ -369,13 +369,25 @@ void IgnoresSigterm(const Options& options) {
 
 // A daemon of its own making: another session, another group, no parent that knows it, deaf to
 // SIGTERM.
+// Returns in both; in the plugin itself only when the other is there.
 void Detach() {
-  if (::fork() != 0) return;
+  int ready[2];
+  if (::pipe2(ready, O_CLOEXEC) != 0) Fail("pipe");
+  char byte = 0;
+  if (::fork() != 0) {
+    ::close(ready[1]);
+    if (::read(ready[0], &byte, 1) != 1) Fail("detached process");
+    ::close(ready[0]);
+    return;
+  }
   ::setsid();
   if (::fork() != 0) std::_Exit(0);
   ::signal(SIGTERM, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
   ::prctl(PR_SET_PDEATHSIG, 0);
+  WriteAll(ready[1], {&byte, 1});
+  ::close(ready[0]);
+  ::close(ready[1]);
 }
 
 void DoubleForks(const Options& options) {  // 20; its descendant keeps no pipe
