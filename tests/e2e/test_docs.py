@@ -132,10 +132,6 @@ ELSEWHERE = {
         "tests/bench/CMakeLists.txt",
         "add_test(NAME bench_smoke",
     ),
-    "sudo nice -n -15 tests/bench/run.sh lifecycle": (
-        "tests/bench/CMakeLists.txt",
-        "add_test(NAME bench_smoke",
-    ),
 }
 
 # What a comment says of an exit code holds when something is wrong, which it is not in the walk through the page: there they end with
