@@ -43,10 +43,7 @@ class GrpcPluginClient final : public supervisor::PluginClient {
     if (health_ == nullptr) {
       // The connection broke earlier.
       if (const absl::Status dialled = Open(); !dialled.ok()) {
-        const std::weak_ptr<PendingCalls> alive = own_calls_;
-        loop_.Post([alive, done = std::move(done), dialled] {
-          if (!alive.expired()) done(dialled);
-        });
+        PostUnlessGone([done = std::move(done), dialled] { done(dialled); });
         return;
       }
     }
@@ -54,7 +51,10 @@ class GrpcPluginClient final : public supervisor::PluginClient {
   }
 
   void WatchHealth(std::function<void(absl::StatusOr<bool>)> update) override {
-    if (health_ == nullptr) return;
+    if (health_ == nullptr) {
+      PostUnlessGone([update] { update(absl::UnavailableError("not connected")); });
+      return;
+    }
     const std::weak_ptr<PendingCalls> alive = own_calls_;
     auto* reader = MakeReader<HealthCheckRequest, HealthCheckResponse>(
         [alive, update](const HealthCheckResponse& response) {
@@ -88,8 +88,11 @@ class GrpcPluginClient final : public supervisor::PluginClient {
   }
 
   void Shutdown(Duration timeout, std::function<void(absl::Status)> done) override {
+    if (channel_ == nullptr) {
+      PostUnlessGone([done = std::move(done)] { done(absl::UnimplementedError("not connected")); });
+      return;
+    }
     auto call = std::make_shared<UnaryCall<plugin::Empty, plugin::Empty>>();
-    if (channel_ == nullptr) return;  // the ladder's next rung follows by itself
     Prepare(call->context, timeout);
     plugin::GRPCController::NewStub(channel_)->async()->Shutdown(
         &call->context, &call->request, &call->response,
@@ -99,6 +102,13 @@ class GrpcPluginClient final : public supervisor::PluginClient {
   }
 
  private:
+  // An answer that needs no call, given as if by one: later, and not at all if this client is gone.
+  void PostUnlessGone(std::function<void()> answer) {
+    loop_.Post([alive = std::weak_ptr<PendingCalls>(own_calls_), answer = std::move(answer)] {
+      if (!alive.expired()) answer();
+    });
+  }
+
   absl::Status Open() {
     ASSIGN_OR_RETURN(UniqueFd fd, Dial(endpoint_));
     // "localhost" becomes the calls' :authority; some servers refuse an escaped socket path there.
@@ -111,10 +121,7 @@ class GrpcPluginClient final : public supervisor::PluginClient {
     const absl::Status opened = Open();
     const Instant now = loop_.clock().Now();
     if (opened.ok() || absl::IsFailedPrecondition(opened) || now + pause > deadline) {
-      const std::weak_ptr<PendingCalls> alive = own_calls_;
-      loop_.Post([alive, done = std::move(done), opened] {
-        if (!alive.expired()) done(opened);
-      });
+      PostUnlessGone([done = std::move(done), opened] { done(opened); });
       return;
     }
     redial_.Set(now + pause, [this, deadline, pause, done = std::move(done)] {
