@@ -77,6 +77,7 @@ KeeperProgram::KeeperProgram(std::vector<std::string> command, const Clock& cloc
       start_(loop_.timers()),
       stop_bound_(loop_.timers()),
       hung_up_(loop_.timers()) {
+  if (cgroup_) will_.emplace(*cgroup_);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   loop_.Watch(signals_.get(), EPOLLIN, [this](uint32_t) { OnSignals(); });
   processes_.OnChanged([this] {

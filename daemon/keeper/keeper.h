@@ -17,6 +17,7 @@
 #include "daemon/base/timer_queue.h"
 #include "daemon/keeper/brain.h"
 #include "daemon/keeper/cgroup.h"
+#include "daemon/keeper/last_will.h"
 #include "daemon/keeper/process_table.h"
 #include "daemon/keeper/restart_delay.h"
 #include "daemon/keeper/session.h"
@@ -58,6 +59,7 @@ class KeeperProgram {
   EventLoop loop_;
   UniqueFd signals_;
   std::unique_ptr<Cgroup> cgroup_;
+  std::optional<LastWill> will_;  // where there is a cgroup
   ProcessTable processes_;
   Vault vault_;
 

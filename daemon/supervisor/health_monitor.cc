@@ -68,7 +68,9 @@ void HealthMonitor::OnChecked(const absl::StatusOr<bool>& serving) {
   }
   ++failures_;
   CheckAfter(warm_up_ ? soon : config_.interval);
-  if (failures_ < config_.failures) return;
+  last_failure_ = Message(serving.status());
+  // A start has a deadline of its own, which may be longer.
+  if (warm_up_ || failures_ < config_.failures) return;
   report_(HealthVerdict::kUnhealthy, fmt::format("{} health checks in a row failed, the last: {}",
                                                  failures_, Message(serving.status())));
 }

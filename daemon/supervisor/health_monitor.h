@@ -19,7 +19,7 @@ namespace plugind::supervisor {
 enum class HealthVerdict : uint8_t {
   kServing,
   kNotServing,
-  kUnhealthy,    // `failures` checks in a row had no answer
+  kUnhealthy,    // `failures` checks in a row failed; not said of one that warms up
   kUnsupported,  // no grpc.health.v1 at all
 };
 
@@ -36,6 +36,8 @@ class HealthMonitor {
   // `warm_up`: not yet SERVING; asks more often until it is.
   void Start(const config::Health& config, bool warm_up);
   void SetConfig(const config::Health& config) { config_ = config; }
+  // Why the last Check that failed did; empty when none has.
+  const std::string& last_failure() const { return last_failure_; }
 
  private:
   void Check();
@@ -52,6 +54,7 @@ class HealthMonitor {
   config::Health config_;
   Deadline next_;
   uint32_t failures_ = 0;
+  std::string last_failure_;
   bool warm_up_ = false;
   bool checking_ = false;
   bool answered_ = false;  // a Check was answered once

@@ -135,6 +135,8 @@ void Plugin::Enter(State next, Input input, const std::string& reason) {
   record_.state = next;
   record_.state_since = around_.loop.clock().WallNow();
   record_.reason = reason;
+  // An event of a start that fails says how far it had come.
+  const Phase failed_at = next == State::kReady ? Phase::kNone : record_.phase;
   record_.phase = next == State::kStarting ? Phase::kSpawn : Phase::kNone;
   if (next == State::kReady && !record_.was_ready) {
     record_.was_ready = true;
@@ -142,7 +144,7 @@ void Plugin::Enter(State next, Input input, const std::string& reason) {
     record_.ready_at = record_.state_since;
   }
   Save();
-  Announce(from, EventType(next, input));
+  Announce(from, EventType(next, input), failed_at);
   around_.changed();
 
   switch (next) {
@@ -174,14 +176,14 @@ void Plugin::Enter(State next, Input input, const std::string& reason) {
   }
 }
 
-void Plugin::Announce(State from, std::string_view type) {
+void Plugin::Announce(State from, std::string_view type, Phase failed_at) {
   observe::Event event;
   event.plugin = name();
   event.from = static_cast<uint8_t>(from);
   event.to = static_cast<uint8_t>(state());
   event.type = type;
   event.reason = record_.reason;
-  event.phase = ToString(record_.phase);
+  event.phase = ToString(record_.phase == Phase::kNone ? failed_at : record_.phase);
   event.instance = record_.instance;
   event.pid = record_.pid;
   event.restarts = record_.restarts;

@@ -99,7 +99,7 @@ class Plugin {
   // Handle for a change of what is wanted, which is saved in any case.
   void Steer(Input input, const std::string& why);
   void Enter(State next, Input input, const std::string& reason);
-  void Announce(State from, std::string_view type);
+  void Announce(State from, std::string_view type, Phase failed_at = Phase::kNone);
   void Save();
   void Explain(State expected, const std::string& why);
 

@@ -40,9 +40,12 @@ void Plugin::LaunchProcess() {
 void Plugin::ArmStartDeadline() {
   start_deadline_.Set(record_.start_deadline, [this] {
     const auto seconds = std::chrono::duration<double>(config_->start_timeout).count();
-    FailStart(fmt::format("not READY within {} s; it was at the phase \"{}\"", seconds,
-                          ToString(record_.phase)),
-              false);
+    std::string why = fmt::format("not READY within {} s; it was at the phase \"{}\"", seconds,
+                                  ToString(record_.phase));
+    if (health_ && !health_->last_failure().empty()) {
+      why += fmt::format("; its health: {}", health_->last_failure());
+    }
+    FailStart(why, false);
   });
 }
 

@@ -29,7 +29,6 @@ RestartPolicy::Verdict RestartPolicy::OnFailure(const config::Backoff& backoff,
     if (full || (quarantines_ > 0 && !stable)) {
       const size_t index = std::min<size_t>(quarantines_, kQuarantineDelays.size() - 1);
       ++quarantines_;
-      failures_.clear();
       return {Verdict::Kind::kQuarantine, kQuarantineDelays[index]};
     }
   }
