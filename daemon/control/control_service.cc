@@ -78,7 +78,7 @@ grpc::ServerUnaryReactor* ControlService::Act(grpc::CallbackServerContext* conte
                                               Verb verb) {
   return OnLoop(context, [this, request, response, verb] {
     const uint64_t sequence = parts_.events.next_sequence();
-    const absl::Status done = (parts_.supervisor.*verb)(request->name());
+    const absl::Status done = verb(parts_.supervisor, request->name());
     if (!done.ok()) return ToGrpc(done);
     response->set_event_sequence(sequence);
     const auto status = parts_.supervisor.Get(request->name());
@@ -90,27 +90,37 @@ grpc::ServerUnaryReactor* ControlService::Act(grpc::CallbackServerContext* conte
 grpc::ServerUnaryReactor* ControlService::StartPlugin(grpc::CallbackServerContext* context,
                                                       const v1::StartPluginRequest* request,
                                                       v1::StartPluginResponse* response) {
-  return Act(context, request, response, &supervisor::Supervisor::StartPlugin);
+  return Act(context, request, response, [](supervisor::Supervisor& all, const std::string& name) {
+    return all.StartPlugin(name);
+  });
 }
 grpc::ServerUnaryReactor* ControlService::StopPlugin(grpc::CallbackServerContext* context,
                                                      const v1::StopPluginRequest* request,
                                                      v1::StopPluginResponse* response) {
-  return Act(context, request, response, &supervisor::Supervisor::StopPlugin);
+  return Act(context, request, response, [](supervisor::Supervisor& all, const std::string& name) {
+    return all.StopPlugin(name);
+  });
 }
 grpc::ServerUnaryReactor* ControlService::RestartPlugin(grpc::CallbackServerContext* context,
                                                         const v1::RestartPluginRequest* request,
                                                         v1::RestartPluginResponse* response) {
-  return Act(context, request, response, &supervisor::Supervisor::RestartPlugin);
+  return Act(context, request, response, [](supervisor::Supervisor& all, const std::string& name) {
+    return all.RestartPlugin(name);
+  });
 }
 grpc::ServerUnaryReactor* ControlService::EnablePlugin(grpc::CallbackServerContext* context,
                                                        const v1::EnablePluginRequest* request,
                                                        v1::EnablePluginResponse* response) {
-  return Act(context, request, response, &supervisor::Supervisor::EnablePlugin);
+  return Act(context, request, response, [](supervisor::Supervisor& all, const std::string& name) {
+    return all.EnablePlugin(name);
+  });
 }
 grpc::ServerUnaryReactor* ControlService::DisablePlugin(grpc::CallbackServerContext* context,
                                                         const v1::DisablePluginRequest* request,
                                                         v1::DisablePluginResponse* response) {
-  return Act(context, request, response, &supervisor::Supervisor::DisablePlugin);
+  return Act(context, request, response, [](supervisor::Supervisor& all, const std::string& name) {
+    return all.DisablePlugin(name);
+  });
 }
 
 grpc::ServerUnaryReactor* ControlService::Reload(grpc::CallbackServerContext* context,

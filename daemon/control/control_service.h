@@ -57,7 +57,8 @@ class ControlService final : public v1::PluginControl::CallbackService {
                                           v1::GetDaemonInfoResponse*) override;
 
  private:
-  using Verb = absl::Status (supervisor::Supervisor::*)(const std::string&);
+  // A plain function: GCC 12 with UBSan miscompiles calls by pointer to member.
+  using Verb = absl::Status (*)(supervisor::Supervisor&, const std::string& name);
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Act(grpc::CallbackServerContext* context, const Request* request,
                                 Response* response, Verb verb);
