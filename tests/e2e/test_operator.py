@@ -169,6 +169,8 @@ def test_logs_are_structured_and_followed(daemon: Daemon) -> None:
         [BIN / "pluginctl", "--socket", daemon.socket, "logs", "one", "-f", "-n", "2"],
         stdout=subprocess.PIPE,
         text=True,
+        # Whoever runs the tests in the background has it ignored, and pluginctl leaves it so.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert follower.stdout
     numbers = [int(re.search(r"line (\d+)", follower.stdout.readline())[1]) for _ in range(10)]
