@@ -57,7 +57,7 @@ class ControlService final : public v1::PluginControl::CallbackService {
                                           v1::GetDaemonInfoResponse*) override;
 
  private:
-  // A plain function: GCC 12 with UBSan miscompiles calls by pointer to member.
+  // A plain function: GCC 12's sanitizers report a stack underflow in calls by pointer to member.
   using Verb = absl::Status (*)(supervisor::Supervisor&, const std::string& name);
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Act(grpc::CallbackServerContext* context, const Request* request,

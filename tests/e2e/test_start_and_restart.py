@@ -101,6 +101,7 @@ def test_five_failures_in_a_minute_end_in_quarantine_and_an_operator_ends_that(
     ]
     plugin = daemon.get("subject")
     assert plugin.restarts == 4 and plugin.HasField("next_start_at")
+    assert plugin.recent_failures == 5
     assert "cannot go on" in plugin.last_exit.stderr_tail
     daemon.plugin("subject", fault("good"))
     daemon.reload()
