@@ -17,6 +17,8 @@ from requirements import skip  # noqa: E402
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Other users must get at what the tests write for them, whatever root's umask is.
+    os.umask(0o022)
     for program in (settings.BIN / "plugind", settings.BIN / "pluginctl", settings.FAULT_PLUGIN):
         if not program.exists():
             raise pytest.UsageError(

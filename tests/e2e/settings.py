@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import programs
+
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("PLUGIND_BUILD", SOURCE / "build" / "release")).resolve()
-BIN = BUILD / "bin"
+PROGRAMS = programs.reachable(BUILD)
+BIN = PROGRAMS / "bin"
 PLUGINS = BIN / "plugins"
-FAULT_PLUGIN = BUILD / "tests" / "fault_plugin"
+FAULT_PLUGIN = PROGRAMS / "tests" / "fault_plugin"
 
 REQUIRE_ALL = os.environ.get("PLUGIND_REQUIRE_ALL") == "1"
 
