@@ -151,7 +151,7 @@ void Drain(int timer) {
 struct Serving {
   Behaviour behaviour = {};
   bool ignores_sigterm = false;
-  std::function<void()> at_sigusr1 = {};  // instead of NOT_SERVING
+  std::function<void()> at_start = {};  // when everything is there that it serves with
 };
 
 [[noreturn]] void End(const Options& options) {
@@ -175,11 +175,7 @@ struct Serving {
   server.OnReadable(signals, [&] {
     signalfd_siginfo info{};
     if (::read(signals, &info, sizeof(info)) != sizeof(info)) Fail("signalfd");
-    if (info.ssi_signo == SIGUSR1 && serving.at_sigusr1) {
-      serving.at_sigusr1();
-    } else if (info.ssi_signo == SIGUSR1) {
-      server.SetServing(false);
-    }
+    if (info.ssi_signo == SIGUSR1) server.SetServing(false);
     if (info.ssi_signo == SIGUSR2) server.SetServing(true);
     if (info.ssi_signo == SIGTERM && !serving.ignores_sigterm) std::_Exit(0);
   });
@@ -198,6 +194,7 @@ struct Serving {
       WriteAll(stream, "line " + std::to_string(++line) + '\n');
     });
   }
+  if (serving.at_start) serving.at_start();
   server.Run();
 }
 
@@ -265,10 +262,12 @@ void BadCertificate(const Options&) {  // 8; longer than the 50 characters that 
   Refused({.rest = "|grpc|" + std::string(64, '!')});
 }
 
-void AddressOutside(const Options& options) {  // 9
-  const std::string path = options.Text("path", OwnDirectory() + "/../../../outside.sock");
+void AddressOutside(const Options& options) {  // 9; beside=SUFFIX: of its directory's name
+  const std::string beside = options.Text("beside", "");
+  const std::string elsewhere = options.Text("path", OwnDirectory() + "/../../../outside.sock");
+  const std::string path = beside.empty() ? elsewhere : OwnDirectory() + beside;
   Listen(path);
-  WriteAll(STDOUT_FILENO, Handshake{.address = path}.Line());
+  Announce(path);
   WaitForever();
 }
 
@@ -412,13 +411,16 @@ void UseUpFds() {
   }
 }
 
-void LeaksFds(const Options& options) {  // 22; when=after: at SIGUSR1
+void LeaksFds(const Options& options) {  // 22; when=serving: one with each request that it takes
   const int listener = Listen(OwnSocket());
-  const bool before = options.Text("when", "before") == "before";
-  if (before) UseUpFds();
-  Announce(OwnSocket());
-  if (before) WaitForever();
-  Serve(listener, options, {.at_sigusr1 = UseUpFds});
+  if (options.Text("when", "before") == "serving") {
+    Announce(OwnSocket());
+    Serve(listener, options, {{.leaks = true}});
+  }
+  Serve(listener, options, {.at_start = [] {
+          UseUpFds();
+          Announce(OwnSocket());
+        }});
 }
 
 void FloodsStderr(const Options& options) {  // 25

@@ -17,6 +17,7 @@ struct Behaviour {
   bool health_hangs = false;  // health is taken in and never answered
   bool watch = true;          // false: only Check is served
   bool serving = true;        // what health answers
+  bool leaks = false;         // every request leaves an fd open, as long as there is one to be had
 };
 
 class TinyServer {
