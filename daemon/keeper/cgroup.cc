@@ -107,9 +107,10 @@ std::unique_ptr<Cgroup> Cgroup::Create() {
     UniqueFd lock = OpenDirectory(path);
     if (lock.valid() && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0 &&
         ::access((path + "/cgroup.kill").c_str(), W_OK) == 0) {
+      std::unique_ptr<Cgroup> cgroup(new Cgroup(path, std::move(lock)));
       // Best effort: with it, memory.events tells of out-of-memory kills.
-      Write(path + "/cgroup.subtree_control", "+memory");
-      return std::unique_ptr<Cgroup>(new Cgroup(path, std::move(lock)));
+      cgroup->counts_memory_ = Write(path + "/cgroup.subtree_control", "+memory");
+      return cgroup;
     }
     ::rmdir(path.c_str());
   }
@@ -152,6 +153,7 @@ std::vector<int> Cgroup::Pids(std::string_view id) const {
 }
 
 bool Cgroup::HasOomKill(std::string_view id) const {
+  if (!counts_memory_) return false;
   bool found = false;
   ForEachLine(ReadWhole((TreePath(id) + "/memory.events").c_str()), [&](std::string_view line) {
     if (line.starts_with("oom_kill ") && line != "oom_kill 0") found = true;

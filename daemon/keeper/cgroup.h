@@ -47,6 +47,7 @@ class Cgroup {
 
   std::string path_;
   UniqueFd lock_;
+  bool counts_memory_ = false;
 };
 
 }  // namespace plugind::keeper

@@ -144,10 +144,10 @@ void Process::OnDeath() {
   }
   if (in_cgroup_) {
     status_.oom = status_.signal == SIGKILL && host_.cgroup->HasOomKill(id_);
-    Reap();
   }
-  // Told before the sweep, which takes longer than all the rest.
+  // Told before it is reaped and its tree swept up, which takes longer than all the rest.
   host_.changed(*this);
+  if (in_cgroup_) Reap();
   Pursue();
 }
 

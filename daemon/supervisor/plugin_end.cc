@@ -28,9 +28,6 @@ void Plugin::OnExited(const ExitStatus& status, Instant at) {
   record_.last_exit =
       LastExit{status, clock.WallNow() - (clock.Now() - at), record_.instance, record_.pid};
   stderr_tail_.reset();
-  ladder_.reset();
-  health_.reset();
-  client_.reset();
   std::string reason = ToString(status);
   if (state() == State::kStarting) {
     reason = fmt::format("ended at the phase \"{}\": {}", ToString(record_.phase), reason);
@@ -41,6 +38,10 @@ void Plugin::OnExited(const ExitStatus& status, Instant at) {
   Save();
   Failpoint("exit.recorded");
   Handle(Input::kExited, reason);
+  // Whoever watches is told first: these take longer.
+  ladder_.reset();
+  health_.reset();
+  client_.reset();
 }
 
 void Plugin::OnGone() {
