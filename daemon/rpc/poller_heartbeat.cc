@@ -4,8 +4,6 @@
 
 #include <memory>
 
-#include "daemon/rpc/loop_call.h"
-
 namespace plugind::rpc {
 namespace {
 
@@ -19,17 +17,20 @@ PollerHeartbeat::PollerHeartbeat(EventLoop& loop)
       // Without credentials a channel is lame: every call on it fails.
       nowhere_(grpc::health::v1::Health::NewStub(grpc::CreateChannel("", nullptr))),
       next_(loop.timers()) {
-  Beat();
+  BeginOne();
 }
 
-void PollerHeartbeat::Beat() {
-  using grpc::health::v1::HealthCheckRequest;
-  using grpc::health::v1::HealthCheckResponse;
-  auto call = std::make_shared<UnaryCall<HealthCheckRequest, HealthCheckResponse>>();
+PollerHeartbeat::~PollerHeartbeat() {
+  for (const auto& beat : beats_) beat->done.WaitForNotification();
+}
+
+void PollerHeartbeat::BeginOne() {
+  std::erase_if(beats_, [](const auto& beat) { return beat->done.HasBeenNotified(); });
+  auto* beat = beats_.emplace_back(std::make_unique<Beat>()).get();
   // The outcome is of no interest: that a thread of gRPC's has had to look at it is.
-  nowhere_->async()->Check(&call->context, &call->request, &call->response,
-                           [call](const grpc::Status&) {});
-  next_.Set(loop_.clock().Now() + kInterval, [this] { Beat(); });
+  nowhere_->async()->Check(&beat->context, &beat->request, &beat->response,
+                           [beat](const grpc::Status&) { beat->done.Notify(); });
+  next_.Set(loop_.clock().Now() + kInterval, [this] { BeginOne(); });
 }
 
 }  // namespace plugind::rpc

@@ -7,9 +7,11 @@
 // GrpcPluginClientFactory, one for the process; on the supervisor's loop.
 #pragma once
 
-#include <grpcpp/channel.h>
+#include <absl/synchronization/notification.h>
+#include <grpcpp/client_context.h>
 
 #include <memory>
+#include <vector>
 
 #include "daemon/base/event_loop.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -19,12 +21,24 @@ namespace plugind::rpc {
 class PollerHeartbeat {
  public:
   explicit PollerHeartbeat(EventLoop& loop);
+  // Waits for what is under way: the channel, of which a call holds a part, must not end on the
+  // thread that completed it. Were it the last one of the process, that thread of gRPC's would have
+  // to join itself.
+  ~PollerHeartbeat();
 
  private:
-  void Beat();
+  struct Beat {
+    grpc::ClientContext context;
+    grpc::health::v1::HealthCheckRequest request;
+    grpc::health::v1::HealthCheckResponse response;
+    absl::Notification done;
+  };
+
+  void BeginOne();
 
   EventLoop& loop_;
   std::unique_ptr<grpc::health::v1::Health::Stub> nowhere_;
+  std::vector<std::unique_ptr<Beat>> beats_;  // one; more while all threads of gRPC's are asleep
   Deadline next_;
 };
 
