@@ -70,11 +70,10 @@ absl::Status WriteAll(int fd, std::string_view text, const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status ReplaceFile(const std::string& directory, const std::string& text) {
-  const std::string path = FileIn(directory);
+// The file at `path` is the old one or, if OK, the new one; which of them a power failure would
+// leave is open.
+absl::Status ReplaceFile(const std::string& path, const std::string& text) {
   const std::string fresh = path + ".new";
-  const UniqueFd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) return ErrnoError(errno, "cannot open " + directory);
   {
     const UniqueFd fd(
         ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
@@ -85,8 +84,6 @@ absl::Status ReplaceFile(const std::string& directory, const std::string& text) 
   }
   Failpoint("persist.before-rename");
   if (::rename(fresh.c_str(), path.c_str()) < 0) return ErrnoError(errno, "cannot rename " + fresh);
-  Failpoint("persist.renamed");
-  if (::fsync(folder.get()) < 0) return ErrnoError(errno, "cannot fsync " + directory);
   return absl::OkStatus();
 }
 
@@ -122,15 +119,21 @@ Decision OperatorState::Get(const std::string& plugin) const {
 }
 
 absl::Status OperatorState::Set(const std::string& plugin, const Decision& decision) {
-  if (Get(plugin) == decision) return absl::OkStatus();
+  if (Get(plugin) == decision && durable_) return absl::OkStatus();
   auto changed = decisions_;
   if (decision == Decision{}) {
     changed.erase(plugin);
   } else {
     changed[plugin] = decision;
   }
-  RETURN_IF_ERROR(ReplaceFile(directory_, Encode(changed)));
+  const UniqueFd folder(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return ErrnoError(errno, "cannot open " + directory_);
+  RETURN_IF_ERROR(ReplaceFile(FileIn(directory_), Encode(changed)));
   decisions_ = std::move(changed);
+  durable_ = false;
+  Failpoint("persist.renamed");
+  if (::fsync(folder.get()) < 0) return ErrnoError(errno, "cannot fsync " + directory_);
+  durable_ = true;
   return absl::OkStatus();
 }
 

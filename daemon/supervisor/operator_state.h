@@ -28,7 +28,9 @@ class OperatorState {
   static absl::StatusOr<OperatorState> SetAsideAndBegin(const std::string& directory);
 
   Decision Get(const std::string& plugin) const;
-  // Durable when it returns OK; otherwise nothing has changed, here or on disk.
+  // Durable when it returns OK. Otherwise Get tells which decision stands, here as in the file: the
+  // old one, or the new one where the very last step failed, so that a power failure may bring the
+  // old one back. Setting it again tries again.
   absl::Status Set(const std::string& plugin, const Decision& decision);
 
  private:
@@ -36,6 +38,7 @@ class OperatorState {
 
   std::string directory_;
   std::map<std::string, Decision> decisions_;
+  bool durable_ = true;  // the file's name is known to be on disk too
 };
 
 }  // namespace plugind::supervisor

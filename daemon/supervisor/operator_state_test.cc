@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "daemon/supervisor/testing/failing_disk.h"
 #include "daemon/supervisor/testing/temp_dir.h"
 
 namespace plugind::supervisor {
@@ -110,6 +111,26 @@ TEST(OperatorStateTest, AFullDiskChangesNeitherMemoryNorFile) {
   // And the disk having room again, it works.
   EXPECT_TRUE(state.Set("kv", kDisabled).ok());
   EXPECT_EQ(MustLoad(dir).Get("kv"), kDisabled);
+}
+
+TEST(OperatorStateTest, ADecisionThatMayNotBeDurableIsAnErrorAndMemoryAgreesWithTheFile) {
+  const TempDir dir;
+  OperatorState state = MustLoad(dir);
+  ASSERT_TRUE(state.Set("kv", kStopped).ok());
+  {
+    const FailingDisk disk;
+    // Also when it is tried again, and nothing would have to be written.
+    for (int i = 0; i < 2; ++i) {
+      const absl::Status status = state.Set("kv", kDisabled);
+      EXPECT_NE(Message(status).find("cannot fsync " + dir.path()), std::string::npos) << status;
+      EXPECT_EQ(state.Get("kv"), kDisabled);
+      EXPECT_EQ(MustLoad(dir).Get("kv"), kDisabled);
+    }
+  }
+  EXPECT_TRUE(state.Set("kv", kDisabled).ok());
+  std::filesystem::remove(dir.Path("state.json"));
+  EXPECT_TRUE(state.Set("kv", kDisabled).ok());
+  EXPECT_FALSE(dir.Has("state.json")) << "what is durable was written again";
 }
 
 TEST(OperatorStateTest, AFileThatCannotBeReplacedStaysAsItIs) {

@@ -216,7 +216,8 @@ absl::StatusOr<Plugin*> Supervisor::Require(const std::string& name) const {
       "PLUGIN_NOT_FOUND");
 }
 
-absl::Status Supervisor::Decide(Plugin& plugin, const Decision& decision) {
+absl::Status Supervisor::Decide(Plugin& plugin, const Decision& decision,
+                                const std::function<void()>& carry_out) {
   if (stopping_) {
     return WithReason(Error(absl::StatusCode::kUnavailable, "plugind is shutting down"),
                       "SHUTTING_DOWN");
@@ -229,11 +230,17 @@ absl::Status Supervisor::Decide(Plugin& plugin, const Decision& decision) {
   }
   Failpoint("persist.before");
   const absl::Status stored = parts_.decisions.Set(plugin.name(), decision);
+  const bool stands = parts_.decisions.Get(plugin.name()) == decision;
+  if (stands) {
+    Failpoint("persist.decided");
+    carry_out();
+  }
   if (stored.ok()) return stored;
-  return WithReason(
-      Error(stored.code(), "plugin {}: the decision was not stored, and nothing was done: {}",
-            plugin.name(), Message(stored)),
-      "STATE_NOT_SAVED");
+  return WithReason(Error(stored.code(), "plugin {}: {}: {}", plugin.name(),
+                          stands ? "it was done, but a power failure may undo the decision"
+                                 : "the decision was not stored, and nothing was done",
+                          Message(stored)),
+                    "STATE_NOT_SAVED");
 }
 
 absl::Status Supervisor::StartPlugin(const std::string& name) {
@@ -246,20 +253,14 @@ absl::Status Supervisor::StartPlugin(const std::string& name) {
         "PLUGIN_DISABLED");
   }
   decision.stopped = false;
-  RETURN_IF_ERROR(Decide(*plugin, decision));
-  Failpoint("persist.decided");
-  plugin->StartAfresh("started by an operator");
-  return absl::OkStatus();
+  return Decide(*plugin, decision, [&] { plugin->StartAfresh("started by an operator"); });
 }
 
 absl::Status Supervisor::StopPlugin(const std::string& name) {
   ASSIGN_OR_RETURN(Plugin * plugin, Require(name));
   Decision decision = parts_.decisions.Get(name);
   decision.stopped = true;
-  RETURN_IF_ERROR(Decide(*plugin, decision));
-  Failpoint("persist.decided");
-  Reconcile(*plugin, "stopped by an operator");
-  return absl::OkStatus();
+  return Decide(*plugin, decision, [&] { Reconcile(*plugin, "stopped by an operator"); });
 }
 
 absl::Status Supervisor::RestartPlugin(const std::string& name) {
@@ -268,24 +269,22 @@ absl::Status Supervisor::RestartPlugin(const std::string& name) {
   Decision decision = parts_.decisions.Get(name);
   if (!decision.enabled.value_or(plugin->config().enabled)) return StartPlugin(name);
   decision.stopped = false;
-  RETURN_IF_ERROR(Decide(*plugin, decision));
-  plugin->Want(true, "restarted by an operator");
-  plugin->Replace("restarted by an operator");
-  return absl::OkStatus();
+  return Decide(*plugin, decision, [&] {
+    plugin->Want(true, "restarted by an operator");
+    plugin->Replace("restarted by an operator");
+  });
 }
 
 absl::Status Supervisor::EnablePlugin(const std::string& name) {
   ASSIGN_OR_RETURN(Plugin * plugin, Require(name));
-  RETURN_IF_ERROR(Decide(*plugin, Decision{.stopped = false, .enabled = true}));
-  plugin->StartAfresh("enabled by an operator");
-  return absl::OkStatus();
+  return Decide(*plugin, Decision{.stopped = false, .enabled = true},
+                [&] { plugin->StartAfresh("enabled by an operator"); });
 }
 
 absl::Status Supervisor::DisablePlugin(const std::string& name) {
   ASSIGN_OR_RETURN(Plugin * plugin, Require(name));
-  RETURN_IF_ERROR(Decide(*plugin, Decision{.stopped = false, .enabled = false}));
-  Reconcile(*plugin, "disabled by an operator");
-  return absl::OkStatus();
+  return Decide(*plugin, Decision{.stopped = false, .enabled = false},
+                [&] { Reconcile(*plugin, "disabled by an operator"); });
 }
 
 // ── Who may start now

@@ -65,8 +65,9 @@ class Supervisor final : public KeeperObserver {
   std::string_view StderrTail(const std::string& name) const;
 
   // Operators' verbs. Durable when they return OK; what comes of them is told by events. NOT_FOUND,
-  // FAILED_PRECONDITION (disabled), or the reason why the decision could not be stored, and then
-  // nothing has changed.
+  // FAILED_PRECONDITION (disabled), or the reason why the decision could not be stored: then
+  // nothing has changed, or, where the message says so, it was done and only a power failure would
+  // undo it.
   absl::Status StartPlugin(const std::string& name);
   absl::Status StopPlugin(const std::string& name);
   absl::Status RestartPlugin(const std::string& name);
@@ -93,7 +94,9 @@ class Supervisor final : public KeeperObserver {
   Plugin* FindInstance(std::string_view id) const;
   absl::StatusOr<Plugin*> Require(const std::string& name) const;
   PluginStatus StatusOf(const Plugin& plugin) const;
-  absl::Status Decide(Plugin& plugin, const Decision& decision);
+  // Keeps the decision, and once it stands in the file carries it out: a successor would.
+  absl::Status Decide(Plugin& plugin, const Decision& decision,
+                      const std::function<void()>& carry_out);
 
   Plugin& Create(const config::PluginConfig& config, UniqueFd log_memory);
   bool Allowed(const Plugin& plugin) const;

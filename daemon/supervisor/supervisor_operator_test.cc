@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "daemon/supervisor/testing/core_fixture.h"
+#include "daemon/supervisor/testing/failing_disk.h"
 
 namespace plugind::supervisor {
 namespace {
@@ -139,6 +140,29 @@ TEST_F(OperatorTest, ADecisionThatCannotBeStoredIsNotCarriedOut) {
   Boot();
   EXPECT_EQ(StateOf("kv"), "READY");
   EXPECT_EQ(StateOf("off"), "STOPPED");
+}
+
+TEST_F(OperatorTest, ADecisionThatOnlyAPowerFailureWouldUndoIsCarriedOutAndReported) {
+  Add("kv");
+  Add("off").enabled = false;
+  Boot();
+  {
+    const FailingDisk disk;
+    for (const absl::Status& status :
+         {supervisor().StopPlugin("kv"), supervisor().EnablePlugin("off")}) {
+      EXPECT_FALSE(status.ok());
+      EXPECT_EQ(supervisor::ReasonOf(status), "STATE_NOT_SAVED");
+      EXPECT_THAT(std::string(Message(status)), HasSubstr("it was done, but a power failure"));
+    }
+    Settle();
+  }
+  // What is seen now is what a successor makes of the file.
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(StateOf("kv"), "STOPPED");
+    EXPECT_EQ(StateOf("off"), "READY");
+    KillPlugind();
+    Boot();
+  }
 }
 
 TEST_F(OperatorTest, StartingWhatRunsAndStoppingWhatIsStoppedChangesNothing) {
