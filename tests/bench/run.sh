@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Runs a benchmark: tests/bench/run.sh lifecycle [--quick] [--samples N] [--sizes 1,100,500] [--json FILE] …
-#
+#                   tests/bench/run.sh calls [--quick] [--samples N] [--slice SECONDS] [--json FILE] …
 # Builds what it needs in build/release (--build DIR: in another build directory, which must be configured), and installs
-# the supervisors to compare with where it may (--no-install: never). What is still missing is left out by name.
+# the programs to compare with where it may (--no-install: never). What is still missing is left out by name.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-packages=(supervisor runit s6 libnghttp2-dev python3-grpcio python3-protobuf)
 
 usage() {
   sed -n '2,5s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
@@ -36,7 +35,17 @@ install_missing() {
 }
 
 benchmark=${1:-}
-[[ $benchmark == lifecycle ]] || usage
+case $benchmark in
+  lifecycle)
+    target=bench
+    packages=(supervisor runit s6 libnghttp2-dev python3-grpcio python3-protobuf)
+    ;;
+  calls)
+    target=bench_calls
+    packages=(haproxy nginx libnghttp2-dev)
+    ;;
+  *) usage ;;
+esac
 shift
 build=$root/build/release
 install=yes
@@ -51,6 +60,6 @@ done
 
 [[ $install == no ]] || install_missing
 [[ -f $build/CMakeCache.txt ]] || cmake --preset release -S "$root" -B "$build" >&2
-cmake --build "$build" --target bench >&2
+cmake --build "$build" --target "$target" >&2
 # No cd: --build and --json may be relative.
 PYTHONPATH=$here exec /usr/bin/python3 -B -m "$benchmark" --build "$build" "${arguments[@]}"
