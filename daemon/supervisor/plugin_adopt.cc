@@ -7,8 +7,11 @@ namespace plugind::supervisor {
 
 void Plugin::Adopt(Record record, InheritedProcess* process) {
   record_ = std::move(record);
+  const bool changed = record_.fingerprint != ProcessFingerprint(*config_);
   if (!HasProcess(state())) {
-    if (state() == State::kBackoff || state() == State::kQuarantined) ArmRetry();
+    const bool retries = state() == State::kBackoff || state() == State::kQuarantined;
+    if (retries) ArmRetry();
+    if (changed && (retries || state() == State::kFailed)) Replace("its configuration has changed");
     return;
   }
   if (process == nullptr) return AdoptNothing();
@@ -35,8 +38,7 @@ void Plugin::Adopt(Record record, InheritedProcess* process) {
     case State::kUnready:
       if (state() == State::kUnready) ArmUnreadyLimit();
       if (record_.handshake && !client_) ConnectClient();
-      if (record_.fingerprint != ProcessFingerprint(*config_))
-        Replace("its configuration has changed");
+      if (changed) Replace("its configuration has changed");
       return;
     case State::kDraining:
       Handle(Input::kDrained, record_.reason);

@@ -99,6 +99,20 @@ void Plugin::Conclude(const std::string& how) {
   ConcludeFailure(why);
 }
 
+bool Plugin::RestsWithoutCause() const {
+  switch (config_->restart) {
+    case config::Restart::kNever:
+      return false;
+    case config::Restart::kAlways:
+      // Wanted and STOPPED is what has finished.
+      if (state() == State::kStopped && wanted()) return true;
+      break;
+    case config::Restart::kOnFailure:
+      break;
+  }
+  return state() == State::kFailed && record_.end_cause != EndCause::kPermanent;
+}
+
 void Plugin::ConcludeFailure(const std::string& why) {
   if (config_->restart == config::Restart::kNever) {
     return Handle(Input::kEndedFailed, why + "; restart = \"never\"");

@@ -150,6 +150,7 @@ void Supervisor::Reconcile(Plugin& plugin, const std::string& why) {
     reason = decision.stopped ? "stopped by an operator" : "disabled";
   }
   if (!allowed && !plugin.wanted() && plugin.state() == State::kStopped) plugin.ExplainStop(reason);
+  if (allowed && plugin.RestsWithoutCause()) return plugin.StartAfresh(reason);
   plugin.Want(allowed, reason);
 }
 

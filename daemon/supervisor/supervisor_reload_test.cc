@@ -84,6 +84,52 @@ TEST_F(ReloadTest, AChangeBringsAFailedPluginBack) {
   EXPECT_EQ(StateOf("kv"), "READY");
 }
 
+TEST_F(ReloadTest, WhatIsNoLongerNeverRestartedIsTriedAgain) {
+  Add("kv").restart = config::Restart::kNever;
+  Boot();
+  keeper.Exit("kv", {.code = 1});
+  Settle();
+  ASSERT_EQ(StateOf("kv"), "FAILED");
+  Add("kv").stop.grace = seconds(1);
+  config.plugins["kv"].restart = config::Restart::kNever;
+  Apply();
+  ASSERT_EQ(StateOf("kv"), "FAILED") << "what has changed is not what it rests for";
+  Add("kv").restart = config::Restart::kOnFailure;
+  Apply();
+  EXPECT_EQ(StateOf("kv"), "READY");
+  EXPECT_EQ(keeper.spawns("kv"), 2);
+}
+
+TEST_F(ReloadTest, WhatCannotWorkIsNotTriedAgainForAnotherRestartSetting) {
+  Add("kv").command = {dir.Path("nowhere")};
+  config.plugins["kv"].restart = config::Restart::kNever;
+  Boot();
+  ASSERT_EQ(StateOf("kv"), "FAILED");
+  const size_t events = Events("kv").size();
+  config.plugins["kv"].restart = config::Restart::kAlways;
+  Apply();
+  EXPECT_EQ(StateOf("kv"), "FAILED");
+  EXPECT_EQ(Events("kv").size(), events);
+}
+
+TEST_F(ReloadTest, WhatHasFinishedIsStartedAgainWhenItShallAlwaysRun) {
+  BootWith("job");
+  keeper.Exit("job", {});
+  Settle();
+  ASSERT_EQ(StateOf("job"), "STOPPED");
+  Add("job").restart = config::Restart::kAlways;
+  Apply();
+  EXPECT_EQ(StateOf("job"), "READY");
+  // Unlike what an operator has stopped.
+  ASSERT_TRUE(supervisor().StopPlugin("job").ok());
+  Settle();
+  Add("job").restart = config::Restart::kNever;
+  Apply();
+  Add("job").restart = config::Restart::kAlways;
+  Apply();
+  EXPECT_EQ(StateOf("job"), "STOPPED");
+}
+
 TEST_F(ReloadTest, AChangeWhileAFailedOneIsStillBeingStoppedIsTakenUpWhenItIsGone) {
   keeper.habits("kv").prints = "1|7|unix|{DIR}/p.sock|grpc\n";
   keeper.habits("kv").leaves_descendants = true;
@@ -181,6 +227,26 @@ TEST_F(ReloadTest, ARemovedPluginInBackoffIsGoneAtOnce) {
   EXPECT_THAT(supervisor().List(), IsEmpty());
   Advance(seconds(5));
   EXPECT_EQ(keeper.spawns("kv"), 1);
+}
+
+TEST_F(ReloadTest, WhatRestedBeforePlugindsDeathIsTriedAgainIfItsConfigurationHasChanged) {
+  for (const auto* name : {"backoff", "failed", "never", "same"}) Add(name);
+  config.plugins["failed"].command = {dir.Path("nowhere")};
+  config.plugins["same"].command = {dir.Path("nowhere")};
+  config.plugins["never"].restart = config::Restart::kNever;
+  Boot();
+  keeper.Exit("backoff", {.code = 1});
+  keeper.Exit("never", {.code = 1});
+  Settle();
+  ASSERT_EQ(StateOf("backoff"), "BACKOFF");
+  for (const auto* name : {"failed", "never", "same"}) ASSERT_EQ(StateOf(name), "FAILED");
+  KillPlugind();
+  Add("backoff").env["A"] = "b";
+  Add("failed");
+  Add("never").restart = config::Restart::kOnFailure;
+  Boot();
+  for (const auto* name : {"backoff", "failed", "never"}) EXPECT_EQ(StateOf(name), "READY") << name;
+  EXPECT_EQ(StateOf("same"), "FAILED");
 }
 
 TEST_F(ReloadTest, WhatPlugindWasNotToldBeforeItsDeathItFindsInTheConfiguration) {
