@@ -35,15 +35,15 @@ std::string Target(const std::string& path) {
   return target;
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& socket) {
+// `largest`: of a message that is received; -1: any.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& socket, int largest) {
   grpc::ChannelArguments arguments;
   // Newer cores send the escaped path as the authority, which strict servers refuse.
   arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
   // The defaults would wait up to 20 s and more before the next try.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  // A list of hundreds of plugins with their stderr tails exceeds the default of 4 MiB.
-  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetMaxReceiveMessageSize(largest);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(Target(socket), grpc::InsecureChannelCredentials(), arguments);
 }
@@ -85,7 +85,13 @@ bool IsLost(const grpc::Status& status) {
 }
 
 Connection::Connection(std::string socket)
-    : socket_(std::move(socket)), stub_(v1::PluginControl::NewStub(MakeChannel(socket_))) {}
+    : socket_(std::move(socket)),
+      // A list of hundreds of plugins with their stderr tails exceeds the default of 4 MiB.
+      stub_(v1::PluginControl::NewStub(MakeChannel(socket_, -1))) {}
+
+std::shared_ptr<grpc::Channel> Connection::OpenChannel(int largest) const {
+  return MakeChannel(socket_, largest);
+}
 
 grpc::Status Connection::Identify(Deadline deadline, v1::GetDaemonInfoResponse* info,
                                   bool* renewed) {

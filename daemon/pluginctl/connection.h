@@ -37,14 +37,27 @@ class Connection {
   grpc::Status Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                     const Request& request, Response* response,
                     Deadline deadline = DeadlineAfter(kAnswerLimit)) {
+    return Retry(deadline, [&](grpc::ClientContext* context) {
+      response->Clear();
+      return (stub_.get()->*method)(context, request, response);
+    });
+  }
+
+  // Any call that may be sent more than once: `send` makes it with the context that it is given and
+  // returns its status.
+  template <typename Send>
+  grpc::Status Retry(Deadline deadline, const Send& send) {
     for (Attempt attempt(*this, deadline);;) {
       grpc::ClientContext context;
       attempt.Prepare(&context);
-      const grpc::Status status = (stub_.get()->*method)(&context, request, response);
+      const grpc::Status status = send(&context);
       if (!attempt.Again(status)) return status;
-      response->Clear();
     }
   }
+
+  // A channel of its own for calls to plugins, which are trusted with no message larger than
+  // `largest` bytes.
+  std::shared_ptr<grpc::Channel> OpenChannel(int largest) const;
 
   // Who is there. *renewed: it is another daemon than at the last time, with another keeper, whose
   // sequence numbers began anew. May be null.

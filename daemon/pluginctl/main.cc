@@ -2,11 +2,13 @@
 // verbs/verbs.h.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <climits>
 #include <clocale>
 #include <csignal>
 #include <cstdio>
@@ -87,6 +89,7 @@ class CommandLine {
     AddLogs();
     AddEvents();
     AddWait();
+    AddCall();
     AddInfo();
     AddConfig();
     AddVersion();
@@ -260,6 +263,69 @@ class CommandLine {
     OnVerb(verb, [this](Context& context) { return RunWait(context, wait_); });
   }
 
+  void AddCall() {
+    CLI::App* verb =
+        app_.add_subcommand("call", "Call a method of a plugin, or show what there is to call");
+    const auto target = [this](const std::string& text) {
+      if (const std::string wrong = ParseTarget(text, &call_.target); !wrong.empty())
+        throw CLI::ValidationError("TARGET", wrong);
+    };
+    verb->add_option_function<std::string>("TARGET", target, "NAME[/SERVICE[/METHOD]]")
+        ->required()
+        ->type_name("");
+    verb->add_option("-d,--data", call_.data,
+                     "Requests as JSON documents, one or, for a stream, any number; @FILE or - "
+                     "(standard input) has them; none: an empty message, or an empty stream")
+        ->type_name("JSON");
+    const auto header = [this](const std::vector<std::string>& given) {
+      for (const std::string& text : given) {
+        if (const std::string wrong = ParseHeader(text, &call_.headers); !wrong.empty())
+          throw CLI::ValidationError("--header", wrong);
+      }
+    };
+    verb->add_option_function<std::vector<std::string>>("-H,--header", header,
+                                                        "Metadata to send; may be repeated")
+        ->expected(1)
+        ->take_all()
+        ->type_name("'KEY: VALUE'");
+    verb->add_option("--proto", call_.proto_files,
+                     "The plugin's types are in this .proto file; else its reflection tells")
+        ->expected(1)
+        ->take_all()
+        ->type_name("FILE");
+    verb->add_option("-I,--import", call_.proto_folders, "Where imports of --proto are looked for")
+        ->expected(1)
+        ->take_all()
+        ->type_name("DIR");
+    AddLimits(verb);
+    verb->add_flag("--emit-defaults", call_.emit_defaults, "Print fields without a value as well");
+    verb->add_flag("-v,--verbose", call_.verbose, "Print headers and trailers on standard error");
+    AddFormat(verb, &call_.format);
+    OnVerb(verb, [this](Context& context) { return RunCall(context, call_); });
+  }
+
+  // What a call may cost.
+  void AddLimits(CLI::App* call) {
+    const auto timeout = [this](const std::string& text) {
+      const auto parsed = config::ParseDuration(text);
+      if (!parsed.error.empty()) throw CLI::ValidationError("--timeout", parsed.error);
+      call_.timeout = parsed.value;
+    };
+    call->add_option_function<std::string>(
+            "--timeout", timeout,
+            "The call's deadline, such as 500ms or 5m; else the plugin's [call] timeout holds")
+        ->type_name("DURATION");
+    const auto max_message = [this](const std::string& text) {
+      const auto parsed = config::ParseSize(text);
+      if (!parsed.error.empty()) throw CLI::ValidationError("--max-message", parsed.error);
+      if (parsed.value > INT_MAX) throw CLI::ValidationError("--max-message", "2GiB is too large");
+      call_.max_message = parsed.value;
+    };
+    call->add_option_function<std::string>("--max-message", max_message,
+                                           "The largest message to take (64MiB)")
+        ->type_name("SIZE");
+  }
+
   void AddInfo() {
     CLI::App* verb = app_.add_subcommand("info", "Show the daemon itself");
     AddFormat(verb, &info_);
@@ -315,6 +381,7 @@ class CommandLine {
   LogsOptions logs_;
   EventsOptions events_;
   WaitOptions wait_;
+  CallOptions call_;
   ConfigOptions config_;
   Format info_ = Format::kText;
   Format version_ = Format::kText;

@@ -13,7 +13,7 @@ _pluginctl_names() {
 }
 
 _pluginctl() {
-  local verbs='status start stop restart reload enable disable logs events wait info config version'
+  local verbs='status start stop restart reload enable disable logs events wait call info config version'
   local states='STOPPED WAITING STARTING READY UNREADY DRAINING STOPPING BACKOFF QUARANTINED FAILED'
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
@@ -30,7 +30,8 @@ _pluginctl() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     case $word in
-      --socket | -o | --output | --timeout | --for | -n | --lines | --since-seq | --from | --plugin | --config)
+      --socket | -o | --output | --timeout | --for | -n | --lines | --since-seq | --from | --plugin | --config | \
+        -d | --data | -H | --header | --proto | -I | --import | --max-message)
         if [[ ${COMP_WORDS[i + 1]} == = ]]; then ((i++)); fi
         ((i++))
         ;;
@@ -48,9 +49,20 @@ _pluginctl() {
   done
 
   case $prev in
-    --socket | --config)
+    --socket | --config | --proto)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+      return
+      ;;
+    -I | --import)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+      return
+      ;;
+    -d | --data)
+      # @FILE
+      compopt -o filenames 2>/dev/null
+      if [[ $cur == @* ]]; then mapfile -t COMPREPLY < <(compgen -P @ -f -- "${cur#@}"); fi
       return
       ;;
     -o | --output)
@@ -72,7 +84,11 @@ _pluginctl() {
       mapfile -t COMPREPLY < <(compgen -W "$(_pluginctl_names)" -- "$cur")
       return
       ;;
-    -n | --lines | --since-seq | --from) return ;;
+    --max-message)
+      mapfile -t COMPREPLY < <(compgen -W '4MiB 64MiB 1GiB' -- "$cur")
+      return
+      ;;
+    -n | --lines | --since-seq | --from | -H | --header) return ;;
   esac
 
   if [[ -z $verb ]]; then
@@ -89,6 +105,9 @@ _pluginctl() {
     logs) options+=' --follow --lines --since-seq --output' most=1 ;;
     events) options+=' --follow --lines --from --plugin --output' ;;
     wait) options+=' --for --timeout' most=1 ;;
+    call)
+      options+=' --data --header --proto --import --timeout --max-message --emit-defaults --verbose --output' most=1
+      ;;
     info | version) options+=' --output' ;;
     config)
       if [[ -z $sub && $cur != -* ]]; then

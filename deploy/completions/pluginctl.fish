@@ -1,6 +1,6 @@
 # Completion of pluginctl for fish. Plugin names come from the daemon; without one there are none to offer.
 
-set -l verbs status start stop restart reload enable disable logs events wait info config version
+set -l verbs status start stop restart reload enable disable logs events wait call info config version
 set -l changes start stop restart reload enable disable
 set -l states STOPPED WAITING STARTING READY UNREADY DRAINING STOPPING BACKOFF QUARANTINED FAILED
 
@@ -12,7 +12,8 @@ function __pluginctl_plain
     for word in $words
         if test $skip = 1
             set skip 0
-        else if contains -- $word --socket -o --output --timeout --for -n --lines --since-seq --from --plugin --config
+        else if contains -- $word --socket -o --output --timeout --for -n --lines --since-seq --from --plugin --config \
+                -d --data -H --header --proto -I --import --max-message
             set skip 1
         else if not string match -q -- '-*' $word
             echo $word
@@ -61,24 +62,31 @@ for pair in 'status:Show all plugins, or one in detail' 'start:Start plugins' 's
         'restart:Stop plugins and start them again' 'reload:Read the configuration again' \
         'enable:Allow plugins to run, and start them' 'disable:Stop plugins and refuse to start them' \
         'logs:Show a plugin\'s log' 'events:Show changes of state' 'wait:Wait until a plugin is in a state' \
-        'info:Show the daemon itself' 'config:Look at the configuration files' 'version:Show the version of pluginctl'
+        'call:Call a method of a plugin' 'info:Show the daemon itself' 'config:Look at the configuration files' 'version:Show the version of pluginctl'
     set -l split (string split -m 1 : -- $pair)
     complete -c pluginctl -n 'not __pluginctl_plain | string length -q' -a $split[1] -d $split[2]
 end
 
 complete -c pluginctl -n "__pluginctl_verb_is $changes" -a '(__pluginctl_names)' -d Plugin
-complete -c pluginctl -n '__pluginctl_verb_is status logs wait; and __pluginctl_names_left 1' -a '(__pluginctl_names)' -d Plugin
+complete -c pluginctl -n '__pluginctl_verb_is status logs wait call; and __pluginctl_names_left 1' -a '(__pluginctl_names)' -d Plugin
 
-complete -c pluginctl -n '__pluginctl_verb_is status logs events info config version' -s o -l output -x -a 'text json' -d 'How to print'
+complete -c pluginctl -n '__pluginctl_verb_is status logs events call info config version' -s o -l output -x -a 'text json' -d 'How to print'
 complete -c pluginctl -n '__pluginctl_verb_is status' -l check -d 'Exit with 3 unless every wanted plugin is READY'
 complete -c pluginctl -n "__pluginctl_verb_is $changes" -l no-wait -d 'Return as soon as plugind has taken the request'
-complete -c pluginctl -n "__pluginctl_verb_is $changes wait" -l timeout -x -a '10s 30s 1m 5m 0s' -d 'How long to wait'
+complete -c pluginctl -n "__pluginctl_verb_is $changes wait call" -l timeout -x -a '10s 30s 1m 5m 0s' -d 'How long to wait'
 complete -c pluginctl -n '__pluginctl_verb_is logs events' -s f -l follow -d 'Go on with new ones'
 complete -c pluginctl -n '__pluginctl_verb_is logs events' -s n -l lines -x -d 'Start with the newest N'
 complete -c pluginctl -n '__pluginctl_verb_is logs' -l since-seq -x -d 'Start with entry N'
 complete -c pluginctl -n '__pluginctl_verb_is events' -l from -x -d 'Start with event N'
 complete -c pluginctl -n '__pluginctl_verb_is events' -l plugin -x -a '(__pluginctl_names)' -d "Only this plugin's"
 complete -c pluginctl -n '__pluginctl_verb_is wait' -l for -x -a "(__pluginctl_state_list $states)" -d 'One of these states'
+complete -c pluginctl -n '__pluginctl_verb_is call' -s d -l data -x -d 'Requests as JSON, @FILE or -'
+complete -c pluginctl -n '__pluginctl_verb_is call' -s H -l header -x -d 'Metadata to send'
+complete -c pluginctl -n '__pluginctl_verb_is call' -l proto -r -F -d 'File with the types'
+complete -c pluginctl -n '__pluginctl_verb_is call' -s I -l import -x -a '(__fish_complete_directories)' -d 'Where imports are looked for'
+complete -c pluginctl -n '__pluginctl_verb_is call' -l max-message -x -a '4MiB 64MiB 1GiB' -d 'The largest message to take'
+complete -c pluginctl -n '__pluginctl_verb_is call' -l emit-defaults -d 'Print fields without a value as well'
+complete -c pluginctl -n '__pluginctl_verb_is call' -s v -l verbose -d 'Print headers and trailers'
 
 complete -c pluginctl -n '__pluginctl_verb_is config; and __pluginctl_names_left 1' -a check -d 'List every error'
 complete -c pluginctl -n '__pluginctl_verb_is config; and __pluginctl_names_left 1' -a show -d 'Print every setting'

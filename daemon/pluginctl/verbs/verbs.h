@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "daemon/pluginctl/call/metadata.h"
+#include "daemon/pluginctl/call/target.h"
 #include "daemon/pluginctl/connection.h"
 #include "daemon/pluginctl/deadline.h"
 #include "daemon/pluginctl/exit_code.h"
@@ -80,6 +82,20 @@ struct WaitOptions {
   Duration timeout{};
 };
 ExitCode RunWait(Context& context, const WaitOptions& options);
+
+struct CallOptions {
+  CallTarget target;  // without a method: what there is to call is shown
+  std::optional<std::string> data;
+  Metadata headers;
+  std::vector<std::string> proto_files;  // empty: by reflection
+  std::vector<std::string> proto_folders;
+  Duration timeout{};               // 0: none but the plugin's own
+  uint64_t max_message = 64 << 20;  // bytes; at most INT_MAX
+  bool emit_defaults = false;
+  bool verbose = false;
+  Format format = Format::kText;
+};
+ExitCode RunCall(Context& context, const CallOptions& options);
 
 ExitCode RunInfo(Context& context, Format format);
 
