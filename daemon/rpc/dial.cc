@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -10,9 +11,10 @@
 
 #include <charconv>
 #include <cstdlib>
-#include <fstream>
 #include <memory>
 #include <string>
+
+#include "daemon/base/process_tree.h"
 
 namespace plugind::rpc {
 namespace {
@@ -46,41 +48,13 @@ absl::Status CheckPath(const Endpoint& endpoint) {
   return absl::OkStatus();
 }
 
-// Field `index` (from 3) of /proc/PID/stat as a number; 0 when the process is gone.
-int StatField(int pid, int index) {
-  std::ifstream file(fmt::format("/proc/{}/stat", pid));
-  std::string line;
-  std::getline(file, line);
-  // The name in parentheses may contain anything, also parentheses: the fields follow the last one.
-  size_t at = line.rfind(')');
-  if (at == std::string::npos) return 0;
-  for (int i = 2; i < index && at != std::string::npos; ++i) at = line.find(' ', at + 1);
-  if (at == std::string::npos) return 0;
-  int value = 0;
-  std::from_chars(line.data() + at + 1, line.data() + line.size(), value);
-  return value;
-}
-
-bool BelongsTo(int pid, int main_pid) {
-  constexpr int kParent = 4;
-  constexpr int kSession = 6;
-  constexpr int kDeepest = 64;
-  if (pid <= 0) return false;
-  if (StatField(pid, kSession) == main_pid) return true;
-  for (int depth = 0; pid > 1 && depth < kDeepest; ++depth) {
-    if (pid == main_pid) return true;
-    pid = StatField(pid, kParent);
-  }
-  return false;
-}
-
 absl::Status CheckPeer(int fd, const Endpoint& endpoint) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
     return ErrnoError(errno, "cannot ask who listens at " + endpoint.handshake.address);
   }
-  if (BelongsTo(peer.pid, endpoint.pid)) return absl::OkStatus();
+  if (IsPartOf(peer.pid, endpoint.pid)) return absl::OkStatus();
   return Foreign(fmt::format("the process that listens at {} (pid {}) is none of this plugin's",
                              endpoint.handshake.address, peer.pid));
 }
@@ -130,6 +104,9 @@ absl::StatusOr<UniqueFd> DialTcp(const Endpoint& endpoint) {
     return Error(absl::StatusCode::kUnavailable, "cannot connect to {}: {}", text,
                  std::strerror(errno));
   }
+  // A small message is not held back until the one before is acknowledged.
+  const int at_once = 1;
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
   if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) < 0)
     return ErrnoError(errno, "cannot set a socket non-blocking");
   return fd;

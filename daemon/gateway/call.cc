@@ -1,0 +1,396 @@
+#include "daemon/gateway/call.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "daemon/gateway/caller_connection.h"
+#include "daemon/gateway/metadata.h"
+#include "daemon/gateway/plugin_connection.h"
+
+namespace plugind::gateway {
+namespace {
+
+constexpr uint32_t kMaxAttempts = 5;
+constexpr int32_t kRetryCost = 100;  // of PluginLoad::retry_budget
+// A plugin that cannot be connected to, though it should: it may just be ending.
+constexpr Duration kConnectAgain = std::chrono::milliseconds(20);
+// Enough of a body has come to tell that it is a long one.
+constexpr uint64_t kLongBody = uint64_t{Limits::kStreamWindow} / 2;
+constexpr size_t kReplayOrdinary = size_t{16} * 1024;
+
+}  // namespace
+
+void Call::Reset() {
+  timer_.Clear();
+  state_ = CallState::kIdle;
+  caller_ = nullptr;
+  plugin_ = nullptr;
+  caller_stream_ = plugin_stream_ = 0;
+  instance_.reset();
+  request_.Clear();
+  header_bytes_ = 0;
+  headers_too_large_ = false;
+  illegal_.clear();
+  http_method_.clear();
+  path_.clear();
+  content_type_.clear();
+  target_.clear();
+  timeout_text_.clear();
+  traceparent_.clear();
+  deadline_.reset();
+  route_.reset();
+  counted_ = to_control_ = idempotent_ = false;
+  attempts_ = 0;
+  sent_at_.reset();
+  series_ = nullptr;
+  for (Flow* flow : {&to_plugin_, &to_caller_}) {
+    DropKept(*flow);
+    flow->ended = flow->waiting = flow->grown = false;
+    flow->bytes = 0;
+  }
+  taken_ = credited_ = 0;
+  replay_.clear();
+  replayable_ = true;
+  response_.Clear();
+  trailers_.Clear();
+  final_headers_ = has_trailers_ = false;
+  outcome_ = Outcome::kOk;
+  code_ = 0;
+  hold_why_.clear();
+  detail_.clear();
+  unsettled_ = false;
+}
+
+// ── To a plugin
+
+void Call::Dispatch() {
+  if (route_->availability == Availability::kAbsent) {
+    return Fail(Outcome::kNotExecuted, Code::kUnavailable, route_->reason, "PLUGIN_UNAVAILABLE",
+                Executed::kNo);
+  }
+  if (route_->instances.empty()) return Hold(route_->reason, false);
+  const auto least = std::min_element(route_->instances.begin(), route_->instances.end(),
+                                      [](const InstancePtr& a, const InstancePtr& b) {
+                                        return a->in_flight.load(std::memory_order_relaxed) <
+                                               b->in_flight.load(std::memory_order_relaxed);
+                                      });
+  std::string error;
+  PluginConnection* plugin = worker_.Connect(*least, &error);
+  if (plugin == nullptr) return Hold("cannot connect to " + route_->plugin + ": " + error, true);
+  Forward(*plugin, *least);
+}
+
+void Call::Hold(const std::string& why, bool retry) {
+  hold_why_ = why;
+  if (state_ != CallState::kHeld) {
+    if (!worker_.Hold(*this, route_->plugin)) {
+      return Fail(Outcome::kRejected, Code::kResourceExhausted,
+                  why + "; and too many calls wait for it already", "OVERLOADED", Executed::kNo);
+    }
+    state_ = CallState::kHeld;
+  }
+  Instant until = began_ + worker_.routes().hold;
+  if (deadline_) until = std::min(until, *deadline_);
+  if (retry) until = std::min(until, worker_.Now() + kConnectAgain);
+  ArmTimer(until);
+}
+
+void Call::Resume() {
+  if (state_ != CallState::kHeld) return;
+  const auto& plugins = worker_.routes().plugins;
+  if (to_control_) {
+    route_ = worker_.routes().control;
+  } else if (const auto found = plugins.find(route_->plugin); found != plugins.end()) {
+    // The same plugin's load is shared by all tables.
+    route_ = found->second;
+  } else {
+    return Fail(Outcome::kNotExecuted, Code::kUnavailable,
+                "the plugin " + route_->plugin + " is no longer configured", "PLUGIN_NOT_FOUND",
+                Executed::kNo);
+  }
+  worker_.Unhold(*this, route_->plugin);
+  state_ = CallState::kReading;
+  Dispatch();
+}
+
+void Call::Forward(PluginConnection& plugin, const InstancePtr& instance) {
+  ComposeRequest();
+  sent_at_.reset();
+  const bool body = !to_plugin_.ended || !to_plugin_.queue.empty();
+  to_plugin_.waiting = false;
+  plugin_stream_ = plugin.SubmitRequest(*this, response_.List(), body);
+  response_.Clear();
+  if (plugin_stream_ == 0) return Hold("its connection is used up", true);
+  plugin_ = &plugin;
+  instance_ = instance;
+  instance_->in_flight.fetch_add(1, std::memory_order_relaxed);
+  ++attempts_;
+  state_ = CallState::kForwarded;
+  timer_.Clear();
+  if (deadline_) ArmTimer(*deadline_);
+}
+
+// Into response_, which is not in use before the answer.
+void Call::ComposeRequest() {
+  HeaderBlock& headers = response_;
+  headers.Clear();
+  headers.Add(":method", "POST");
+  headers.Add(":scheme", "http");
+  headers.Add(":path", path_);
+  // Some libraries refuse the escaped path of a socket, which is what callers send.
+  headers.Add(":authority", "localhost");
+  headers.Add("content-type", content_type_);
+  headers.Add("te", "trailers");
+  if (deadline_) headers.Add("grpc-timeout", FormatTimeout(*deadline_ - worker_.round()));
+  for (const nghttp2_nv& passed : request_.List()) {
+    headers.Add({reinterpret_cast<const char*>(passed.name), passed.namelen},
+                {reinterpret_cast<const char*>(passed.value), passed.valuelen});
+  }
+  headers.Add("traceparent", traceparent_);
+  headers.Add("plugind-caller", caller_->caller().name);
+  if (to_control_) {
+    headers.Add("plugind-role", ToString(worker_.routes().RoleOf(caller_->caller())));
+    headers.Add("plugind-pid", std::to_string(caller_->caller().pid));
+  }
+}
+
+void Call::ArmTimer(Instant when) {
+  timer_.Set(when, [this] { OnTimer(); });
+}
+
+void Call::OnTimer() {
+  const Instant now = worker_.round();
+  if (deadline_ && now >= *deadline_) {
+    return Fail(Outcome::kDeadline, Code::kDeadlineExceeded,
+                state_ == CallState::kHeld
+                    ? "the deadline passed while the call waited: " + hold_why_
+                    : "the deadline passed",
+                "DEADLINE_EXCEEDED");
+  }
+  if (state_ != CallState::kHeld) return;
+  if (now >= began_ + worker_.routes().hold) {
+    return Fail(Outcome::kNotExecuted, Code::kUnavailable, hold_why_, "PLUGIN_RESTARTING",
+                Executed::kNo);
+  }
+  Resume();
+}
+
+// ── The request's body
+
+void Call::RequestData(std::string_view bytes) {
+  to_plugin_.bytes += bytes.size();
+  if (series_ != nullptr) series_->request_bytes.Add(bytes.size());
+  to_plugin_.queue.Borrow(bytes);
+  if (!unsettled_) {
+    unsettled_ = true;
+    worker_.MarkUnsettled(*this);
+  }
+  if (to_plugin_.waiting && plugin_ != nullptr) {
+    to_plugin_.waiting = false;
+    plugin_->ResumeBody(*this);
+  }
+}
+
+void Call::RequestEnd() {
+  to_plugin_.ended = true;
+  if (to_plugin_.waiting && plugin_ != nullptr) {
+    to_plugin_.waiting = false;
+    plugin_->ResumeBody(*this);
+  }
+}
+
+ssize_t Call::RequestBodyWanted(size_t limit, uint32_t* flags) {
+  const size_t length = std::min(limit, to_plugin_.queue.size());
+  if (length == 0 && !to_plugin_.ended) {
+    to_plugin_.waiting = true;
+    return NGHTTP2_ERR_DEFERRED;
+  }
+  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+  if (to_plugin_.ended && length == to_plugin_.queue.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
+  return static_cast<ssize_t>(length);
+}
+
+void Call::RequestBodyTaken(size_t length, Output& output) {
+  const size_t remembered = idempotent_ ? Limits::kReplayBytes : kReplayOrdinary;
+  for (size_t left = length; left > 0;) {
+    bool owned = false;
+    const std::string_view piece = to_plugin_.queue.Take(left, &owned);
+    if (replayable_ && replay_.size() + piece.size() <= remembered) {
+      replay_.append(piece);
+    } else if (replayable_) {
+      replayable_ = false;
+      replay_ = std::string();
+    }
+    if (owned) {
+      output.Copy(piece);
+    } else {
+      output.Refer(piece);
+    }
+    left -= piece.size();
+  }
+  taken_ += length;
+  if (caller_ == nullptr) return;
+  // What is sent a second time has been given back already.
+  if (taken_ > credited_) {
+    caller_->Consume(caller_stream_, static_cast<size_t>(taken_ - credited_));
+    credited_ = taken_;
+  }
+  if (!to_plugin_.grown && !to_plugin_.ended && to_plugin_.bytes > kLongBody &&
+      to_plugin_.queue.empty()) {
+    to_plugin_.grown = caller_->Grow(caller_stream_);
+  }
+}
+
+// ── Bodies that have to wait
+
+void Call::Settle() {
+  unsettled_ = false;
+  for (Flow* flow : {&to_plugin_, &to_caller_}) {
+    flow->queue.Settle();
+    const size_t kept = flow->queue.kept();
+    const bool room =
+        worker_.Keep(static_cast<ptrdiff_t>(kept) - static_cast<ptrdiff_t>(flow->kept));
+    flow->kept = kept;
+    if (!room && state_ != CallState::kEnded) {
+      Fail(Outcome::kRejected, Code::kResourceExhausted,
+           "plugind's memory for bodies that wait is full", "OVERLOADED",
+           sent_at_ ? Executed::kMaybe : Executed::kNo);
+    }
+  }
+}
+
+void Call::DropKept(Flow& flow) {
+  flow.queue.Clear();
+  worker_.Keep(-static_cast<ptrdiff_t>(flow.kept));
+  flow.kept = 0;
+}
+
+// ── When a plugin fails it
+
+void Call::PluginClosed(uint32_t http2_error) {
+  const std::string plugin = route_->plugin;
+  const bool sent = sent_at_.has_value();
+  LetGoOfPlugin();
+  if (state_ == CallState::kEnded) return ReleaseIfDone();
+  if (to_caller_.ended) return;  // complete; the rest of it is on its way to the caller
+  if (http2_error == NGHTTP2_REFUSED_STREAM && state_ == CallState::kForwarded) {
+    return Retry(false, Code::kUnavailable, plugin + " refused the call");
+  }
+  const Code code = CodeOfReset(http2_error);
+  const std::string why = plugin + " reset the call: " + nghttp2_http2_strerror(http2_error);
+  if (state_ == CallState::kForwarded && idempotent_) return Retry(sent, code, why);
+  Fail(Outcome::kError, code, why, "PLUGIN_RESET", Executed::kUnsaid);
+}
+
+void Call::PluginLost(uint64_t written, const std::string& why) {
+  const bool sent = sent_at_ && written > *sent_at_;
+  const std::string plugin = route_->plugin;
+  LetGoOfPlugin();
+  if (state_ == CallState::kEnded) return ReleaseIfDone();
+  if (to_caller_.ended) return;
+  const std::string message = "the connection to " + plugin + " was lost: " + why;
+  if (state_ == CallState::kForwarded) return Retry(sent, Code::kUnavailable, message);
+  Fail(Outcome::kMaybeExecuted, Code::kUnavailable, message, "PLUGIN_RESTARTING", Executed::kMaybe);
+}
+
+void Call::Retry(bool executed, Code code, const std::string& why) {
+  const auto give_up = [&] {
+    Fail(executed ? Outcome::kMaybeExecuted : Outcome::kNotExecuted, code, why, "PLUGIN_RESTARTING",
+         executed ? Executed::kMaybe : Executed::kNo);
+  };
+  if (executed && !idempotent_) return give_up();
+  if ((executed && attempts_ >= kMaxAttempts) || !RewindRequest()) return give_up();
+  // A call that no plugin has seen costs the plugin nothing twice; one that it may have does.
+  if (executed && route_->load != nullptr) {
+    auto& budget = route_->load->retry_budget;
+    if (budget.fetch_sub(kRetryCost, std::memory_order_relaxed) < kRetryCost) {
+      budget.fetch_add(kRetryCost, std::memory_order_relaxed);
+      return give_up();
+    }
+  }
+  if (series_ != nullptr) series_->resent.Add(1);
+  response_.Clear();
+  header_bytes_ = 0;
+  final_headers_ = false;
+  sent_at_.reset();
+  // The first time at once: the connection may have been at its end, not the plugin. After that the
+  // plugin is likely to be on its way out, though still in the table.
+  if (attempts_ == 1) {
+    state_ = CallState::kReading;
+    return Dispatch();
+  }
+  Hold(why, true);
+}
+
+bool Call::RewindRequest() {
+  if (taken_ == 0) return true;
+  if (!replayable_) return false;
+  BodyQueue rest;
+  std::string all = std::move(replay_);
+  while (!to_plugin_.queue.empty()) {
+    bool owned = false;
+    all.append(to_plugin_.queue.Take(to_plugin_.queue.size(), &owned));
+  }
+  DropKept(to_plugin_);
+  to_plugin_.queue.Borrow(all);
+  to_plugin_.queue.Settle();
+  to_plugin_.kept = to_plugin_.queue.kept();
+  worker_.Keep(static_cast<ptrdiff_t>(to_plugin_.kept));
+  replay_.clear();
+  taken_ = 0;
+  return true;
+}
+
+void Call::LetGoOfPlugin() {
+  if (plugin_ != nullptr && to_caller_.grown) plugin_->GiveBackGrowth();
+  to_caller_.grown = false;
+  plugin_ = nullptr;
+  plugin_stream_ = 0;
+  if (instance_ != nullptr) instance_->in_flight.fetch_sub(1, std::memory_order_relaxed);
+  instance_.reset();
+}
+
+void Call::ResetPluginStream(uint32_t http2_error) {
+  if (plugin_ != nullptr) plugin_->ResetStream(*this, http2_error);
+}
+
+// ── The end
+
+void Call::CallerClosed() {
+  if (caller_ != nullptr && to_plugin_.grown) caller_->GiveBackGrowth();
+  to_plugin_.grown = false;
+  if (state_ == CallState::kReading) {
+    state_ = CallState::kEnded;  // before it could be admitted: nothing to count
+  } else if (state_ != CallState::kEnded) {
+    if (state_ == CallState::kHeld) worker_.Unhold(*this, route_->plugin);
+    ResetPluginStream(NGHTTP2_CANCEL);
+    End(Outcome::kCancelled, static_cast<int>(Code::kCancelled));
+  }
+  caller_ = nullptr;
+  ReleaseIfDone();
+}
+
+void Call::End(Outcome outcome, int code) {
+  state_ = CallState::kEnded;
+  timer_.Clear();
+  if (counted_) route_->load->in_flight.fetch_sub(1, std::memory_order_relaxed);
+  counted_ = false;
+  const Duration duration = worker_.Now() - began_;
+  if (series_ != nullptr) {
+    series_->ended[static_cast<size_t>(outcome)].Add(1);
+    series_->latency.Record(duration);
+  }
+  if (worker_.shared().told.ended && caller_ != nullptr) {
+    worker_.shared().told.ended(CallEnd{
+        caller_->caller().name, route_ != nullptr ? std::string_view(route_->plugin) : "", path_,
+        outcome, code, duration, traceparent_.empty() ? "" : TraceId(traceparent_), detail_});
+  }
+}
+
+void Call::ReleaseIfDone() {
+  if (state_ == CallState::kEnded && caller_ == nullptr && plugin_ == nullptr)
+    worker_.Release(*this);
+}
+
+}  // namespace plugind::gateway

@@ -1,0 +1,199 @@
+// A call's answer: the plugin's, passed on, or the gateway's own.
+#include <algorithm>
+#include <charconv>
+
+#include "daemon/gateway/call.h"
+#include "daemon/gateway/caller_connection.h"
+#include "daemon/gateway/metadata.h"
+#include "daemon/gateway/plugin_connection.h"
+
+namespace plugind::gateway {
+namespace {
+
+constexpr size_t kEntryOverhead = 32;
+constexpr uint64_t kLongBody = uint64_t{Limits::kStreamWindow} / 2;
+constexpr size_t kMaxMessage = 1024;  // of the gateway's own grpc-message, before encoding
+
+// grpc-status as a number; UNKNOWN where it is missing or is none.
+int ParseStatus(std::string_view text) {
+  int code = static_cast<int>(Code::kUnknown);
+  std::from_chars(text.data(), text.data() + text.size(), code);
+  return code;
+}
+
+Outcome OutcomeOf(int code) { return code == 0 ? Outcome::kOk : Outcome::kError; }
+
+}  // namespace
+
+void Call::ResponseHeader(std::string_view name, std::string_view value) {
+  if (state_ != CallState::kForwarded && state_ != CallState::kAnswering) return;
+  HeaderBlock& block = final_headers_ ? trailers_ : response_;
+  header_bytes_ = block.empty() ? 0 : header_bytes_;
+  header_bytes_ += name.size() + value.size() + kEntryOverhead;
+  if (header_bytes_ > worker_.shared().limits.header_bytes) {
+    ResetPluginStream(NGHTTP2_CANCEL);
+    return Fail(Outcome::kError, Code::kResourceExhausted,
+                route_->plugin + " answered with more than " +
+                    std::to_string(worker_.shared().limits.header_bytes) + " bytes of metadata",
+                "METADATA_TOO_LARGE");
+  }
+  if (name == ":status") return block.Add(name, value);
+  switch (Classify(name, value)) {
+    case HeaderKind::kPass:
+      block.Add(name, value);
+      break;
+    case HeaderKind::kConsumed:
+    case HeaderKind::kReserved:
+    case HeaderKind::kHop:
+      break;
+    case HeaderKind::kIllegal:
+      ResetPluginStream(NGHTTP2_CANCEL);
+      Fail(Outcome::kError, Code::kInternal,
+           route_->plugin + " answered with metadata that gRPC does not allow", "METADATA_INVALID");
+      break;
+  }
+}
+
+void Call::ResponseHeadersReady(bool end) {
+  if (state_ != CallState::kForwarded && state_ != CallState::kAnswering) return;
+  if (!final_headers_) {
+    if (response_.Find(":status").starts_with('1')) return response_.Clear();
+    final_headers_ = true;
+    if (end) {
+      // Trailers only.
+      to_caller_.ended = true;
+      const std::string_view status = response_.Find("grpc-status");
+      code_ = ParseStatus(status);
+      caller_->SubmitResponse(*this, response_.List(), false);
+      if (!to_plugin_.ended) ResetPluginStream(NGHTTP2_NO_ERROR);
+      return End(OutcomeOf(code_), code_);
+    }
+    state_ = CallState::kAnswering;
+    replay_ = std::string();
+    replayable_ = false;
+    caller_->SubmitResponse(*this, response_.List(), true);
+    return;
+  }
+  if (!end) return;  // HTTP/2 allows no headers in the middle; nghttp2 has reset the stream
+  has_trailers_ = true;
+  code_ = ParseStatus(trailers_.Find("grpc-status"));
+  outcome_ = OutcomeOf(code_);
+  ResponseEnd();
+}
+
+void Call::ResponseData(std::string_view bytes) {
+  to_caller_.bytes += bytes.size();
+  if (series_ != nullptr) series_->response_bytes.Add(bytes.size());
+  to_caller_.queue.Borrow(bytes);
+  if (!unsettled_) {
+    unsettled_ = true;
+    worker_.MarkUnsettled(*this);
+  }
+  if (to_caller_.waiting && caller_ != nullptr) {
+    to_caller_.waiting = false;
+    caller_->ResumeBody(*this);
+  }
+}
+
+void Call::ResponseEnd() {
+  if (state_ != CallState::kAnswering || to_caller_.ended) return;
+  to_caller_.ended = true;
+  if (!has_trailers_) {
+    code_ = static_cast<int>(Code::kUnknown);
+    outcome_ = Outcome::kError;
+  }
+  // The plugin has said all that it will say; the rest of the request is of no use to it.
+  if (!to_plugin_.ended || !to_plugin_.queue.empty()) ResetPluginStream(NGHTTP2_NO_ERROR);
+  if (to_caller_.waiting && caller_ != nullptr) {
+    to_caller_.waiting = false;
+    caller_->ResumeBody(*this);
+  }
+}
+
+ssize_t Call::ResponseBodyWanted(size_t limit, uint32_t* flags) {
+  const size_t length = std::min(limit, to_caller_.queue.size());
+  if (length == 0 && !to_caller_.ended) {
+    to_caller_.waiting = true;
+    return NGHTTP2_ERR_DEFERRED;
+  }
+  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+  if (!to_caller_.ended || length < to_caller_.queue.size()) return static_cast<ssize_t>(length);
+  *flags |= NGHTTP2_DATA_FLAG_EOF;
+  if (has_trailers_) {
+    *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    caller_->SubmitTrailers(*this, trailers_.List());
+  }
+  if (state_ != CallState::kEnded) End(outcome_, code_);
+  return static_cast<ssize_t>(length);
+}
+
+void Call::ResponseBodyTaken(size_t length, Output& output) {
+  for (size_t left = length; left > 0;) {
+    bool owned = false;
+    const std::string_view piece = to_caller_.queue.Take(left, &owned);
+    if (owned) {
+      output.Copy(piece);
+    } else {
+      output.Refer(piece);
+    }
+    left -= piece.size();
+  }
+  if (plugin_ == nullptr || length == 0) return;
+  plugin_->Consume(plugin_stream_, length);
+  if (!to_caller_.grown && !to_caller_.ended && to_caller_.bytes > kLongBody &&
+      to_caller_.queue.empty()) {
+    to_caller_.grown = plugin_->Grow(plugin_stream_);
+  }
+}
+
+void Call::Fail(Outcome outcome, Code code, const std::string& message, std::string_view reason,
+                Executed executed) {
+  const CallState before = state_;
+  if (before == CallState::kEnded) return;
+  if (before == CallState::kHeld) worker_.Unhold(*this, route_->plugin);
+  ResetPluginStream(NGHTTP2_CANCEL);
+  detail_ = message;
+  const std::string_view shown = std::string_view(message).substr(0, kMaxMessage);
+  std::vector<std::pair<std::string, std::string>> metadata;
+  if (route_ != nullptr) metadata.emplace_back("plugin", route_->plugin);
+  metadata.emplace_back("method", path_);
+  if (series_ == nullptr && outcome == Outcome::kRejected) {
+    // Turned away before it was admitted: counted as both, so that the sums agree.
+    series_ = &worker_.mutable_stats().Series(route_ != nullptr ? route_->plugin : "",
+                                              caller_->caller().kind, "(refused)");
+    series_->admitted.Add(1);
+  }
+  HeaderBlock& block = trailers_;
+  block.Clear();
+  const bool answered = before == CallState::kAnswering;
+  if (!answered) {
+    block.Add(":status", "200");
+    block.Add("content-type", "application/grpc");
+  }
+  block.Add("grpc-status", std::to_string(static_cast<int>(code)));
+  block.Add("grpc-message", PercentEncode(shown));
+  block.Add("grpc-status-details-bin", EncodeErrorInfo(code, shown, reason, metadata));
+  if (executed != Executed::kUnsaid) {
+    block.Add("plugind-executed", executed == Executed::kNo ? "no" : "maybe");
+  }
+  if (!answered) {
+    caller_->SubmitResponse(*this, block.List(), false);
+    return End(outcome, static_cast<int>(code));
+  }
+  has_trailers_ = true;
+  outcome_ = outcome;
+  code_ = static_cast<int>(code);
+  to_caller_.ended = true;
+  // What the plugin has said goes first, unless it is the waiting that must end.
+  if (outcome == Outcome::kDeadline || outcome == Outcome::kRejected) {
+    DropKept(to_caller_);
+    End(outcome, code_);
+    if (!caller_->HasCredit(*this)) return caller_->ResetStream(*this, NGHTTP2_CANCEL);
+  }
+  if (to_caller_.waiting) {
+    to_caller_.waiting = false;
+    caller_->ResumeBody(*this);
+  }
+}
+
+}  // namespace plugind::gateway

@@ -1,0 +1,264 @@
+#include "daemon/gateway/connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "daemon/gateway/call.h"
+
+namespace plugind::gateway {
+namespace {
+
+std::string_view View(const uint8_t* data, size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
+
+constexpr size_t kFrameHead = 9;
+
+}  // namespace
+
+// Between nghttp2's C callbacks and a Connection's methods.
+struct Callbacks {
+  static Connection& Of(void* user_data) { return *static_cast<Connection*>(user_data); }
+
+  static int BeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
+    return Of(user_data).OnBeginHeaders(*frame);
+  }
+  static int Header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
+                    size_t namelen, const uint8_t* value, size_t valuelen, uint8_t,
+                    void* user_data) {
+    return Of(user_data).OnHeader(*frame, View(name, namelen), View(value, valuelen));
+  }
+  static int FrameReceived(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
+    Connection& connection = Of(user_data);
+    const bool cheap = frame->hd.type == NGHTTP2_PING || frame->hd.type == NGHTTP2_SETTINGS ||
+                       frame->hd.type == NGHTTP2_PRIORITY ||
+                       (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0);
+    if (cheap && !connection.TakeControlToken()) {
+      connection.Terminate(NGHTTP2_ENHANCE_YOUR_CALM);
+      return 0;
+    }
+    return connection.OnFrame(*frame);
+  }
+  static int Data(nghttp2_session* session, uint8_t, int32_t stream, const uint8_t* data,
+                  size_t size, void* user_data) {
+    // A connection's window is never what stops a stream: see Limits::kConnectionWindow.
+    nghttp2_session_consume_connection(session, size);
+    Of(user_data).OnData(stream, View(data, size));
+    return 0;
+  }
+  static int StreamClosed(nghttp2_session*, int32_t stream, uint32_t error, void* user_data) {
+    Of(user_data).OnStreamClosed(stream, error);
+    return 0;
+  }
+  static int BeforeFrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
+    Of(user_data).OnBeforeFrameSent(*frame);
+    return 0;
+  }
+  static int FrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
+    Of(user_data).OnFrameSent(*frame);
+    return 0;
+  }
+  static ssize_t BodyWanted(nghttp2_session*, int32_t, uint8_t*, size_t length, uint32_t* flags,
+                            nghttp2_data_source* source, void* user_data) {
+    return Of(user_data).OnBodyWanted(*static_cast<Call*>(source->ptr), length, flags);
+  }
+  static int SendBody(nghttp2_session*, nghttp2_frame*, const uint8_t* head, size_t length,
+                      nghttp2_data_source* source, void* user_data) {
+    Connection& connection = Of(user_data);
+    connection.output_.Copy(View(head, kFrameHead));
+    connection.OnBodyTaken(*static_cast<Call*>(source->ptr), length);
+    return 0;
+  }
+  static ssize_t FrameLength(nghttp2_session*, uint8_t, int32_t, int32_t connection_window,
+                             int32_t stream_window, uint32_t max_frame, void*) {
+    return std::min({connection_window, stream_window, static_cast<int32_t>(max_frame)});
+  }
+
+  // One table for all sessions.
+  static const nghttp2_session_callbacks* Table() {
+    static const nghttp2_session_callbacks* const table = [] {
+      nghttp2_session_callbacks* made = nullptr;
+      nghttp2_session_callbacks_new(&made);
+      nghttp2_session_callbacks_set_on_begin_headers_callback(made, BeginHeaders);
+      nghttp2_session_callbacks_set_on_header_callback(made, Header);
+      nghttp2_session_callbacks_set_on_frame_recv_callback(made, FrameReceived);
+      nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, Data);
+      nghttp2_session_callbacks_set_on_stream_close_callback(made, StreamClosed);
+      nghttp2_session_callbacks_set_before_frame_send_callback(made, BeforeFrameSent);
+      nghttp2_session_callbacks_set_on_frame_send_callback(made, FrameSent);
+      nghttp2_session_callbacks_set_send_data_callback(made, SendBody);
+      nghttp2_session_callbacks_set_data_source_read_length_callback(made, FrameLength);
+      return made;
+    }();
+    return table;
+  }
+};
+
+Connection::Connection(Worker& worker, UniqueFd fd)
+    : worker_(worker), fd_(std::move(fd)), tokens_at_(worker.round()) {}
+
+Connection::~Connection() { nghttp2_session_del(session_); }
+
+bool Connection::Start(bool server) {
+  nghttp2_option* option = nullptr;
+  if (nghttp2_option_new(&option) != 0) return false;
+  nghttp2_option_set_no_auto_window_update(option, 1);
+  nghttp2_option_set_no_closed_streams(option, 1);
+  nghttp2_option_set_stream_reset_rate_limit(option, Limits::kResetBurst, Limits::kResetsPerSecond);
+  nghttp2_option_set_max_continuations(option, Limits::kContinuations);
+  const int made = server
+                       ? nghttp2_session_server_new2(&session_, Callbacks::Table(), this, option)
+                       : nghttp2_session_client_new2(&session_, Callbacks::Table(), this, option);
+  nghttp2_option_del(option);
+  if (made != 0) return false;
+  std::vector<nghttp2_settings_entry> settings = {
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, Limits::kStreamWindow},
+      {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, Limits::kFrameSize},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, worker_.shared().limits.header_bytes},
+  };
+  if (server) {
+    settings.push_back(
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, worker_.shared().limits.streams_per_connection});
+  } else {
+    settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
+  }
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, Limits::kConnectionWindow);
+  if (fd_.valid()) {
+    // A large message then takes fewer turns of writer and reader. The kernel caps it.
+    const int bytes = 1 << 20;
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    if (!worker_.Watch(fd_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *this)) return false;
+  }
+  worker_.MarkDirty(*this);
+  return true;
+}
+
+void Connection::OnReady(uint32_t events) {
+  if (closed_) return;
+  if ((events & EPOLLOUT) != 0 && blocked_) {
+    blocked_ = false;
+    worker_.MarkDirty(*this);
+  }
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) Read();
+}
+
+void Connection::Read() {
+  size_t budget = Limits::kReadPerRound;
+  while (!closed_) {
+    const std::span<char> area = worker_.ReceiveArea();
+    if (closed_) return;
+    const ssize_t size = ::recv(fd_.get(), area.data(), area.size(), MSG_DONTWAIT);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && errno == EAGAIN) return;
+    if (size <= 0)
+      return Close(size == 0 ? "the peer closed the connection" : std::strerror(errno));
+    const auto bytes = static_cast<size_t>(size);
+    worker_.Received(bytes);
+    Feed({area.data(), bytes});
+    if (bytes < area.size()) return;
+    budget -= std::min(budget, bytes);
+    if (budget == 0) return worker_.ReadAgain(*this);
+  }
+}
+
+void Connection::Feed(std::string_view bytes) {
+  const ssize_t used = nghttp2_session_mem_recv(
+      session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  if (closed_) return;
+  worker_.MarkDirty(*this);
+  if (used < 0) {
+    // What nghttp2 thinks of it (a GOAWAY) is written before the end, as far as the socket takes
+    // it.
+    ended_ = true;
+  }
+}
+
+void Connection::Write() {
+  dirty_ = false;
+  if (closed_ || blocked_) return;
+  while (true) {
+    while (output_.size() < Limits::kOutputBytes) {
+      const uint8_t* data = nullptr;
+      const size_t before = output_.size();
+      const ssize_t size = nghttp2_session_mem_send(session_, &data);
+      if (size < 0) return Close(nghttp2_strerror(static_cast<int>(size)));
+      output_.Copy(View(data, static_cast<size_t>(size)));
+      // A piece of body went to output_ by SendBody, past mem_send's result.
+      if (size == 0 && output_.size() == before) break;
+    }
+    if (output_.empty()) break;
+    if (!fd_.valid()) {
+      output_.Discard();
+      continue;
+    }
+    const Output::Result result = output_.WriteTo(fd_.get());
+    if (result == Output::Result::kFailed) return Close(std::strerror(errno));
+    if (result == Output::Result::kBlocked) {
+      blocked_ = true;
+      break;
+    }
+  }
+  if (ended_ && !blocked_) return Close("the peer broke HTTP/2");
+  if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0 &&
+      output_.empty()) {
+    Close("the session is over");
+  }
+}
+
+void Connection::Close(const std::string& why) {
+  if (closed_) return;
+  closed_ = true;
+  if (fd_.valid()) worker_.Unwatch(fd_.get());
+  OnClosed(why);
+  worker_.Bury(*this);
+}
+
+void Connection::Terminate(uint32_t http2_error) {
+  nghttp2_session_terminate_session(session_, http2_error);
+  worker_.MarkDirty(*this);
+}
+
+void Connection::Consume(int32_t stream, size_t bytes) {
+  if (closed_) return;
+  nghttp2_session_consume_stream(session_, stream, bytes);
+  // Whether that made a WINDOW_UPDATE, only the session knows.
+  if (nghttp2_session_want_write(session_) != 0) worker_.MarkDirty(*this);
+}
+
+bool Connection::Grow(int32_t stream) {
+  constexpr int64_t kExtra = Limits::kGrownWindow - Limits::kStreamWindow;
+  if (closed_ || growth_left_ < kExtra) return false;
+  if (nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, stream,
+                                            Limits::kGrownWindow) != 0) {
+    return false;
+  }
+  growth_left_ -= kExtra;
+  worker_.MarkDirty(*this);
+  return true;
+}
+
+void Connection::GiveBackGrowth() { growth_left_ += Limits::kGrownWindow - Limits::kStreamWindow; }
+
+nghttp2_data_provider Connection::BodyOf(Call& call) {
+  nghttp2_data_provider provider{};
+  provider.source.ptr = &call;
+  provider.read_callback = Callbacks::BodyWanted;
+  return provider;
+}
+
+bool Connection::TakeControlToken() {
+  const Instant now = worker_.round();
+  const double seconds = std::chrono::duration<double>(now - tokens_at_).count();
+  tokens_at_ = now;
+  control_tokens_ = std::min<double>(Limits::kControlBurst,
+                                     control_tokens_ + seconds * Limits::kControlPerSecond);
+  if (control_tokens_ < 1) return false;
+  control_tokens_ -= 1;
+  return true;
+}
+
+}  // namespace plugind::gateway

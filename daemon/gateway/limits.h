@@ -1,0 +1,53 @@
+// What one peer may cost. Every bound on bytes from outside stands here; those that an operator may
+// want to move are keys of [gateway] in plugind.toml.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "daemon/base/clock.h"
+
+namespace plugind::gateway {
+
+struct Limits {
+  // Configurable.
+  uint32_t streams_per_connection = 100;  // SETTINGS_MAX_CONCURRENT_STREAMS
+  uint32_t header_bytes = 8 * 1024;       // names + values + 32 each (RFC 9113, 6.5.2), one block
+  uint32_t connections_per_caller = 64;   // a uid or a plugin; all sockets together
+  Duration handshake = std::chrono::seconds(5);  // from accept to the client's SETTINGS
+  uint32_t held_calls = 1000;                    // a plugin, on one thread
+
+  // The window of a stream at its start, and once its other side has been seen to keep up. What a
+  // stream buffers here is never more than its window.
+  static constexpr int32_t kStreamWindow = 128 * 1024;
+  static constexpr int32_t kGrownWindow = 2 * 1024 * 1024;
+  // All grown windows of one connection together; beyond it, streams stay at kStreamWindow.
+  static constexpr int64_t kGrowthPerConnection = 16 * 1024 * 1024;
+  // A connection's own window: credit comes back as bytes arrive, for a slow stream must not stop
+  // the others.
+  static constexpr int32_t kConnectionWindow = 16 * 1024 * 1024;
+  static constexpr uint32_t kFrameSize = 128 * 1024;  // SETTINGS_MAX_FRAME_SIZE
+
+  // Bodies that wait here, on one thread. Beyond it a call that would have to wait is ended.
+  static constexpr size_t kBufferedBytes = size_t{256} * 1024 * 1024;
+
+  // Serialized frames that wait for the socket. nghttp2 is asked for no more beyond it.
+  static constexpr size_t kOutputBytes = 256 * 1024;
+  // Of one connection in one round, so that one busy peer does not keep the others waiting.
+  static constexpr size_t kReadPerRound = 512 * 1024;
+
+  // Frames that are cheap to send and cost work here: a token bucket for each connection.
+  static constexpr uint32_t kControlBurst = 2'000;      // PING, SETTINGS, PRIORITY, empty DATA
+  static constexpr uint32_t kControlPerSecond = 2'000;  // …
+  static constexpr uint64_t kResetBurst = 1'000;        // RST_STREAM
+  static constexpr uint64_t kResetsPerSecond = 500;
+  static constexpr size_t kContinuations = 8;  // of one header block
+
+  // A request's body is remembered up to here until its plugin begins to answer, so that a call
+  // that no plugin has executed can be sent again.
+  static constexpr size_t kReplayBytes = 64 * 1024;
+  // Connections to one instance, opened as a peer's own limit on streams asks for them.
+  static constexpr size_t kConnectionsPerInstance = 16;
+};
+
+}  // namespace plugind::gateway

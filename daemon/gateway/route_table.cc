@@ -1,0 +1,63 @@
+#include "daemon/gateway/route_table.h"
+
+#include <algorithm>
+
+namespace plugind::gateway {
+namespace {
+
+// `pattern`: "kv/*", "kv/pkg.Service/*" or "kv/pkg.Service/Method"; `method` begins with '/'.
+bool Allows(std::string_view pattern, std::string_view plugin, std::string_view method) {
+  if (!pattern.starts_with(plugin)) return false;
+  pattern.remove_prefix(plugin.size());
+  if (!pattern.ends_with("/*")) return pattern == method;
+  pattern.remove_suffix(1);  // "/" or "/pkg.Service/"
+  return method.starts_with(pattern);
+}
+
+}  // namespace
+
+std::string_view ToString(Role role) {
+  switch (role) {
+    case Role::kNone:
+      return "none";
+    case Role::kViewer:
+      return "viewer";
+    case Role::kOperator:
+      return "operator";
+    case Role::kAdmin:
+      return "admin";
+  }
+  return "none";
+}
+
+Role RouteTable::RoleOf(const Caller& caller) const {
+  if (caller.kind == Caller::Kind::kPlugin) return Role::kNone;
+  if (admins.Contains(caller)) return Role::kAdmin;
+  if (operators.Contains(caller)) return Role::kOperator;
+  if (viewers.Contains(caller)) return Role::kViewer;
+  return Role::kNone;
+}
+
+std::string Denial(const RouteTable& table, const Caller& caller, const Route& route,
+                   std::string_view method) {
+  const std::string what =
+      caller.name + " may not call " + route.plugin + std::string(method) + ": ";
+  if (caller.kind == Caller::Kind::kPlugin) {
+    const auto own = table.plugins.find(caller.plugin);
+    const bool allowed = own != table.plugins.end() &&
+                         std::any_of(own->second->calls.begin(), own->second->calls.end(),
+                                     [&](const std::string& pattern) {
+                                       return Allows(pattern, route.plugin, method);
+                                     });
+    if (!allowed) {
+      return what + "add \"" + route.plugin + std::string(method) +
+             "\" to access.calls of plugin " + caller.plugin;
+    }
+    // Who is named by `calls` needs no second permission, unless the other one says who may call.
+    if (!route.callers_set) return "";
+  }
+  if (route.callers.Contains(caller)) return "";
+  return what + "add \"" + caller.name + "\" to access.callers of plugin " + route.plugin;
+}
+
+}  // namespace plugind::gateway

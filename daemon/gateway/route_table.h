@@ -1,0 +1,93 @@
+// Where calls go and who may make them: an immutable value that the supervisor's thread builds at
+// every change and publishes; each gateway thread reads the one that it was handed last. What lives
+// longer than one table (a plugin's calls in flight, its retry budget) is shared by the tables.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/unique_fd.h"
+#include "daemon/gateway/caller.h"
+
+namespace plugind::gateway {
+
+// A process that serves a plugin's calls. Instances are told apart by address of the object.
+struct Instance {
+  std::string id;
+  // A new connected, non-blocking stream socket whose other end is known to be that process; or
+  // invalid, with the cause in `error`. Any gateway thread; does not block.
+  std::function<UniqueFd(std::string* error)> connect;
+  mutable std::atomic<uint32_t> in_flight{0};
+};
+using InstancePtr = std::shared_ptr<const Instance>;  // shared: calls outlive the table
+
+// Of one plugin, over all threads and tables.
+struct PluginLoad {
+  std::atomic<uint32_t> in_flight{0};
+  // Hundredths of a call: every call adds 20, sending one again takes 100. So in the long run one
+  // call in five is sent again, and a plugin that fails is not melted by retries.
+  std::atomic<int32_t> retry_budget{1000};
+};
+
+enum class Availability : uint8_t {
+  kReady,   // has instances that take calls
+  kComing,  // has none, but is expected to: calls are held
+  kAbsent,  // stopped, failed, quarantined: calls are refused at once
+};
+
+struct Route {
+  std::string plugin;
+  Availability availability = Availability::kAbsent;
+  std::string reason;  // unless kReady: "greeter is QUARANTINED: 5 failures in 60 s"
+  std::vector<InstancePtr> instances;  // those that take new calls
+  std::shared_ptr<PluginLoad> load;
+
+  CallerSet callers;
+  bool callers_set = false;  // the configuration says who; otherwise root and plugind's own user
+  std::vector<std::string> calls;  // peers it may call: "kv/*", "kv/pkg.Service/Method"
+
+  Duration timeout = Duration::zero();            // for callers without a deadline; 0: none
+  uint32_t max_in_flight = 0;                     // 0: no limit
+  std::set<std::string, std::less<>> idempotent;  // method paths
+};
+using RoutePtr = std::shared_ptr<const Route>;
+
+enum class Role : uint8_t {
+  kNone,
+  kViewer,
+  kOperator,
+  kAdmin
+};
+std::string_view ToString(Role role);  // as the control server reads it
+
+struct RouteTable {
+  std::map<std::string, RoutePtr, std::less<>> plugins;
+  std::map<std::string, std::vector<std::string>, std::less<>> services;  // → plugins' names
+  // The control server, and the services that are its own on plugind.sock.
+  RoutePtr control;
+  std::set<std::string, std::less<>> control_services;
+  CallerSet viewers, operators, admins;
+  // Main processes of instances: who connects from one of their trees is that plugin, whatever its
+  // uid and whichever socket it takes.
+  std::map<int, std::string> processes;
+  Duration hold = std::chrono::seconds(10);
+  Duration spin = std::chrono::microseconds(50);
+
+  Role RoleOf(const Caller& caller) const;
+};
+using RouteTablePtr = std::shared_ptr<const RouteTable>;
+
+// Why `caller` may not call `method` ("/pkg.Service/Method") of `route`; empty if it may. Names the
+// caller, the plugin, the method and the setting that would allow it.
+std::string Denial(const RouteTable& table, const Caller& caller, const Route& route,
+                   std::string_view method);
+
+}  // namespace plugind::gateway
