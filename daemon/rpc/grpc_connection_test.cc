@@ -1,0 +1,302 @@
+// GrpcConnection against gRPC's own server, and against peers that are none.
+
+#include "daemon/rpc/grpc_connection.h"
+
+#include <grpcpp/server_builder.h>
+#include <grpcpp/server_posix.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "daemon/base/clock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "plugin/go_plugin.grpc.pb.h"
+
+namespace plugind::rpc {
+namespace {
+
+using absl::StatusCode;
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr char kCheck[] = "/grpc.health.v1.Health/Check";
+constexpr char kStdio[] = "/plugin.GRPCStdio/StreamStdio";
+constexpr size_t kMebibyte = size_t{1024} * 1024;
+
+// "slow" is answered when the call is given up; other names but "" are not known.
+class Health final : public grpc::health::v1::Health::Service {
+  grpc::Status Check(grpc::ServerContext* context, const HealthCheckRequest* request,
+                     HealthCheckResponse* response) override {
+    while (request->service() == "slow" && !context->IsCancelled()) {
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    if (!request->service().empty()) return {grpc::StatusCode::NOT_FOUND, "100% unb\xC3\xA9kannt"};
+    response->set_status(HealthCheckResponse::SERVING);
+    return grpc::Status::OK;
+  }
+};
+
+class Stdio final : public plugin::GRPCStdio::Service {
+ public:
+  std::vector<size_t> chunks;
+
+ private:
+  grpc::Status StreamStdio(grpc::ServerContext*, const google::protobuf::Empty*,
+                           grpc::ServerWriter<plugin::StdioData>* writer) override {
+    for (const size_t size : chunks) {
+      plugin::StdioData data;
+      data.set_data(std::string(size, 'x'));
+      writer->Write(data);
+    }
+    return grpc::Status::OK;
+  }
+};
+
+// What one call has come to.
+struct Outcome {
+  std::vector<std::string> messages;
+  std::vector<absl::Status> ends;
+};
+
+class GrpcConnectionTest : public testing::Test {
+ protected:
+  GrpcConnectionTest() {
+    int pair[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+    connection_ = std::make_unique<GrpcConnection>(loop_, UniqueFd(pair[0]));
+    peer_ = UniqueFd(pair[1]);
+  }
+  ~GrpcConnectionTest() override {
+    connection_.reset();
+    if (server_) server_->Shutdown(std::chrono::system_clock::now());
+  }
+
+  void Serve() {
+    grpc::ServerBuilder builder;
+    builder.RegisterService(&health_).RegisterService(&stdio_);
+    builder.SetMaxSendMessageSize(-1);
+    server_ = builder.BuildAndStart();
+    grpc::AddInsecureChannelFromFd(server_.get(), peer_.release());
+  }
+
+  GrpcConnection::CallId Call(const std::string& method, const std::string& request,
+                              std::optional<Duration> timeout, Outcome* outcome) {
+    return connection_->Call(
+        method, request, timeout,
+        [outcome](const std::string& bytes) { outcome->messages.push_back(bytes); },
+        [outcome](const absl::Status& status) { outcome->ends.push_back(status); });
+  }
+  GrpcConnection::CallId Check(const std::string& service, Outcome* outcome,
+                               Duration timeout = seconds(60)) {
+    HealthCheckRequest request;
+    request.set_service(service);
+    return Call(kCheck, request.SerializeAsString(), timeout, outcome);
+  }
+
+  template <typename Condition>
+  void RunUntil(const Condition& condition) {
+    const Instant give_up = clock_.Now() + seconds(60);
+    while (!condition() && clock_.Now() < give_up) loop_.RunOnce(milliseconds(10));
+    ASSERT_TRUE(condition());
+  }
+  void RunUntilEnded(const Outcome& outcome) {
+    RunUntil([&] { return !outcome.ends.empty(); });
+  }
+
+  SystemClock clock_;
+  EventLoop loop_{clock_};
+  Health health_;
+  Stdio stdio_;
+  std::unique_ptr<grpc::Server> server_;
+  UniqueFd peer_;
+  std::unique_ptr<GrpcConnection> connection_;
+};
+
+TEST_F(GrpcConnectionTest, AnAnswerAndItsStatusCome) {
+  Serve();
+  for (int i = 0; i < 3; ++i) {
+    Outcome outcome;
+    Check("", &outcome);
+    RunUntilEnded(outcome);
+    EXPECT_TRUE(outcome.ends.at(0).ok()) << Message(outcome.ends[0]);
+    HealthCheckResponse response;
+    ASSERT_EQ(outcome.messages.size(), 1U);
+    ASSERT_TRUE(response.ParseFromString(outcome.messages[0]));
+    EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+    EXPECT_TRUE(connection_->idle());
+  }
+}
+
+TEST_F(GrpcConnectionTest, AnErrorComesWithItsText) {
+  Serve();
+  Outcome unknown;
+  Outcome unimplemented;
+  Check("x", &unknown);
+  Call("/no.Such/Method", "", seconds(60), &unimplemented);
+  RunUntilEnded(unknown);
+  RunUntilEnded(unimplemented);
+  EXPECT_EQ(unknown.ends[0].code(), StatusCode::kNotFound);
+  EXPECT_EQ(Message(unknown.ends[0]), "100% unb\xC3\xA9kannt");
+  EXPECT_EQ(unimplemented.ends[0].code(), StatusCode::kUnimplemented);
+}
+
+TEST_F(GrpcConnectionTest, AStreamOfLargeMessagesComesWhole) {
+  stdio_.chunks = {kMebibyte, 1, 3 * kMebibyte};
+  Serve();
+  Outcome outcome;
+  Call(kStdio, "", std::nullopt, &outcome);
+  RunUntilEnded(outcome);
+  EXPECT_TRUE(outcome.ends[0].ok()) << Message(outcome.ends[0]);
+  ASSERT_EQ(outcome.messages.size(), 3U);
+  for (size_t i = 0; i < 3; ++i) {
+    plugin::StdioData data;
+    ASSERT_TRUE(data.ParseFromString(outcome.messages[i]));
+    EXPECT_EQ(data.data().size(), stdio_.chunks[i]);
+  }
+}
+
+TEST_F(GrpcConnectionTest, AMessageThatIsTooLargeEndsItsCallAlone) {
+  stdio_.chunks = {1, 5 * kMebibyte};
+  Serve();
+  Outcome large;
+  Outcome small;
+  Call(kStdio, "", std::nullopt, &large);
+  RunUntilEnded(large);
+  EXPECT_EQ(large.messages.size(), 1U);
+  EXPECT_EQ(large.ends[0].code(), StatusCode::kResourceExhausted);
+  Check("", &small);
+  RunUntilEnded(small);
+  EXPECT_TRUE(small.ends[0].ok());
+}
+
+TEST_F(GrpcConnectionTest, ADeadlineEndsACallAndNothingElse) {
+  Serve();
+  Outcome slow;
+  Outcome quick;
+  Check("slow", &slow, milliseconds(30));
+  RunUntilEnded(slow);
+  EXPECT_EQ(slow.ends[0].code(), StatusCode::kDeadlineExceeded);
+  Check("", &quick);
+  RunUntilEnded(quick);
+  EXPECT_TRUE(quick.ends[0].ok());
+  EXPECT_EQ(slow.ends.size(), 1U);
+}
+
+TEST_F(GrpcConnectionTest, ADeadlineHoldsForAPeerThatSaysNothing) {
+  Outcome outcome;
+  Check("", &outcome, milliseconds(10));
+  RunUntilEnded(outcome);
+  EXPECT_EQ(outcome.ends[0].code(), StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(Message(outcome.ends[0]), "no answer within 0.01 s");
+}
+
+TEST_F(GrpcConnectionTest, ACancelledCallIsNeverHeardOfAgain) {
+  Serve();
+  Outcome cancelled;
+  Outcome other;
+  connection_->Cancel(Check("", &cancelled));
+  Check("", &other);
+  RunUntilEnded(other);
+  EXPECT_TRUE(other.ends[0].ok());
+  EXPECT_TRUE(cancelled.ends.empty());
+}
+
+TEST_F(GrpcConnectionTest, WhenThePeerClosesEveryCallEndsOnce) {
+  Outcome one;
+  Outcome two;
+  Check("", &one);
+  Check("", &two);
+  loop_.RunOnce(milliseconds(0));
+  peer_.reset();
+  RunUntilEnded(two);
+  for (const Outcome* outcome : {&one, &two}) {
+    ASSERT_EQ(outcome->ends.size(), 1U);
+    EXPECT_EQ(outcome->ends[0].code(), StatusCode::kUnavailable);
+  }
+  EXPECT_FALSE(connection_->usable());
+  EXPECT_TRUE(connection_->idle());
+}
+
+TEST_F(GrpcConnectionTest, ACallOnABrokenConnectionFailsLater) {
+  peer_.reset();
+  RunUntil([&] { return !connection_->usable(); });
+  Outcome outcome;
+  Check("", &outcome);
+  EXPECT_TRUE(outcome.ends.empty());
+  RunUntilEnded(outcome);
+  EXPECT_EQ(outcome.ends[0].code(), StatusCode::kUnavailable);
+}
+
+TEST_F(GrpcConnectionTest, APeerThatDoesNotSpeakHttp2LosesTheConnection) {
+  Outcome outcome;
+  Check("", &outcome);
+  const std::string text = "HTTP/1.1 400 Bad Request\r\n\r\n and some more of it";
+  ASSERT_GT(::send(peer_.get(), text.data(), text.size(), MSG_NOSIGNAL), 0);
+  RunUntilEnded(outcome);
+  EXPECT_EQ(outcome.ends[0].code(), StatusCode::kUnavailable);
+  EXPECT_FALSE(connection_->usable());
+}
+
+TEST_F(GrpcConnectionTest, AfterAGoawayItTakesNoMoreCallsAndFailsThoseThatWereNotTaken) {
+  Outcome outcome;
+  Check("", &outcome);
+  loop_.RunOnce(milliseconds(0));
+  // An empty SETTINGS, then GOAWAY: last stream 0, no error.
+  const std::string frames(
+      "\0\0\0\x04\0\0\0\0\0"
+      "\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0",
+      9 + 17);
+  ASSERT_EQ(::send(peer_.get(), frames.data(), frames.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(frames.size()));
+  RunUntilEnded(outcome);
+  EXPECT_EQ(outcome.ends[0].code(), StatusCode::kUnavailable);
+  EXPECT_FALSE(connection_->usable());
+}
+
+TEST_F(GrpcConnectionTest, AFloodOfPingsThatNobodyReadsTheAnswersOfIsNotKeptForEver) {
+  std::string pings;
+  for (int i = 0; i < 1000; ++i) pings += std::string("\0\0\x08\x06\0\0\0\0\0", 9) + "12345678";
+  const std::string settings("\0\0\0\x04\0\0\0\0\0", 9);
+  ASSERT_GT(::send(peer_.get(), settings.data(), settings.size(), MSG_NOSIGNAL), 0);
+  RunUntil([&] {
+    for (int i = 0; i < 10; ++i) {
+      (void)!::send(peer_.get(), pings.data(), pings.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    return !connection_->usable();
+  });
+}
+
+TEST_F(GrpcConnectionTest, ACallbackMayDestroyTheConnection) {
+  Serve();
+  bool ended = false;
+  connection_->Call(
+      kCheck, "", seconds(60), [](const std::string&) {},
+      [&](const absl::Status&) {
+        connection_.reset();
+        ended = true;
+      });
+  Outcome outcome;
+  Check("", &outcome);
+  RunUntil([&] { return ended; });
+  loop_.RunOnce(milliseconds(10));
+  EXPECT_TRUE(outcome.ends.empty());
+}
+
+TEST_F(GrpcConnectionTest, DestroyedAtOnceItTellsNobody) {
+  Outcome outcome;
+  Check("", &outcome);
+  connection_.reset();
+  loop_.RunOnce(milliseconds(0));
+  EXPECT_TRUE(outcome.ends.empty());
+}
+
+}  // namespace
+}  // namespace plugind::rpc
