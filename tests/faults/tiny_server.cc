@@ -131,7 +131,7 @@ std::string TinyServer::HealthAnswer() const {
 }
 
 void TinyServer::Dispatch(Connection& connection, Stream& stream) {
-  if (behaviour_.leaks) (void)::dup(STDIN_FILENO);
+  if (behaviour_.leaks) (void)!::dup(STDIN_FILENO);
   const bool check = stream.path == "/grpc.health.v1.Health/Check";
   const bool watch = stream.path == "/grpc.health.v1.Health/Watch" && behaviour_.watch;
   if ((check || watch) && behaviour_.health_hangs) return;
