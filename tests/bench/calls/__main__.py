@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(";"))
+    return tuple(text.split(","))
 
 
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, Plan]:
@@ -52,10 +53,11 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Plan]:
         help="write the results here; -: to stdout, without the table",
     )
     parser.add_argument("--samples", type=int, help="rounds (default 20, quick 2)")
-    parser.add_argument("--slice", type=float, help="seconds of one load (default 0.4, quick 0.1)")
+    parser.add_argument("--slice", type=float, help="seconds of one load (default 0.4, quick 0.2)")
     parser.add_argument(
         "--sizes", type=_numbers, default=(16, 64 << 10, 1 << 20), help="bytes in a message"
     )
+    parser.add_argument("--modes", type=_names, default=MODES, help=" and ".join(MODES))
     parser.add_argument("--in-flight", type=_numbers, default=(1, 32), help="calls at a time")
     parser.add_argument(
         "--quick", action="store_true", help="a run of seconds that shows that all of it works"
@@ -65,16 +67,18 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Plan]:
         "--systems",
         type=_names,
         default=tuple(known),
-        help=f"only these, separated by semicolons: {'; '.join(known)}",
+        help=f"only these, separated by commas: {', '.join(known)}",
     )
     options = parser.parse_args(arguments)
     if unknown := set(options.systems).difference(known):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    if unknown := set(options.modes).difference(MODES):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     plan = Plan(
-        loads=tuple(loads(MODES, options.in_flight, options.sizes)),
+        loads=tuple(loads(options.modes, options.in_flight, options.sizes)),
         systems=tuple(name for name in known if name in options.systems),
         rounds=options.samples or (2 if options.quick else 20),
-        slice=options.slice or (0.1 if options.quick else 0.4),
+        slice=options.slice or (0.2 if options.quick else 0.4),
     )
     return options, plan
 
@@ -86,6 +90,8 @@ def main() -> int:
         if not (build / "bin" / program).exists():
             print(f"{program} is missing: build the target `bench_calls`", file=sys.stderr)
             return 1
+    # So that what was started is also stopped when this is told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     load_before = os.getloadavg()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=run_directory()) as directory:
         run = Run(plan, build, Path(directory))

@@ -134,8 +134,8 @@ class Results:
         }
 
 
+MODES = (UNARY, STREAMING)
+
+
 def loads(modes: Sequence[str], in_flight: Sequence[int], sizes: Sequence[int]) -> list[Load]:
     return [Load(mode, many, size) for mode in modes for many in in_flight for size in sizes]
-
-
-MODES = (UNARY, STREAMING)

@@ -11,16 +11,17 @@ namespace {
 using google::protobuf::BytesValue;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kPatience(10);
+constexpr std::chrono::seconds kPatience(5);
+constexpr size_t kEnough = 2;  // calls of each caller
 
 // What all callers of a slice share.
 class Slice {
  public:
   explicit Slice(const Load& load)
       : measure_from_(Clock::now() + load.duration / 5),
-        end_(measure_from_ + load.duration * 4 / 5) {
-    outcome_.measured = end_ - measure_from_;
-    deadline_ = std::chrono::system_clock::now() + load.duration + kPatience;
+        end_(measure_from_ + load.duration * 4 / 5),
+        enough_(kEnough * load.in_flight) {
+    deadline_ = std::chrono::system_clock::now() + load.duration + 2 * kPatience;
     request_.mutable_value()->assign(load.size, 'x');
   }
 
@@ -30,8 +31,12 @@ class Slice {
     if (!status.ok()) return Failed(status.error_message());
     if (response.value().size() != request_.value().size()) return Failed("a wrong answer");
     ++outcome_.all;
-    if (now >= measure_from_ && now < end_) outcome_.latencies.push_back(now - began);
-    return now < end_ && outcome_.failed == 0;
+    if (over_) return false;
+    if (now >= measure_from_) outcome_.latencies.push_back(now - began);
+    over_ = outcome_.failed > 0 || now >= end_ + kPatience ||
+            (now >= end_ && outcome_.latencies.size() >= enough_);
+    if (over_) outcome_.measured = now - measure_from_;
+    return !over_;
   }
   bool Failed(const std::string& error) {
     if (outcome_.failed++ == 0) outcome_.error = error.empty() ? "no message" : error;
@@ -46,6 +51,8 @@ class Slice {
  private:
   Clock::time_point measure_from_;
   Clock::time_point end_;
+  size_t enough_;
+  bool over_ = false;  // what ends now is not measured any more
   std::chrono::system_clock::time_point deadline_;
   BytesValue request_;
   grpc::CompletionQueue queue_;

@@ -30,9 +30,10 @@ struct Outcome {
   std::string error;  // of the first that failed
 };
 
-// Blocks for `load.duration` and as long after as the calls under way need, at most ten seconds.
-// The first fifth is warm-up and is not measured. Everything happens on the calling thread, on one
-// connection of `channel`. It stops early when a call has failed.
+// Makes calls for `load.duration`, and for up to five seconds more until two of each caller have
+// ended, so that slow ones are measured too. The first fifth is warm-up and is not measured. Then
+// the calls under way are waited for, for five more seconds at most. Everything happens on the
+// calling thread. It stops early when a call has failed.
 Outcome RunSlice(bench::v1::Echo::Stub& stub, const Load& load);
 
 }  // namespace plugind::bench

@@ -17,6 +17,7 @@ class Table:
     def __init__(self, results: Results) -> None:
         self._results = results
         self._reasons: list[str] = []
+        self._lost: list[str] = []
 
     def _dash(self, reason: str) -> str:
         if reason not in self._reasons:
@@ -36,6 +37,8 @@ class Table:
             text += f" ×{ratio:.2f}"
         if cell.lost:
             text += f" ({cell.lost} lost)"
+            if (where := f"{system}, {load_name(load)}: {cell.error}") not in self._lost:
+                self._lost.append(where)
         return text
 
     def _block(self, loads: list[Load]) -> list[str]:
@@ -70,4 +73,6 @@ class Table:
         if self._reasons:
             lines += ["", "No figure, because"]
             lines += [f"  [{i}] {reason}" for i, reason in enumerate(self._reasons, 1)]
+        if self._lost:
+            lines += ["", "Lost rounds, by the first error", *(f"  {x}" for x in self._lost)]
         return "\n".join(lines)

@@ -2,17 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// load and outcome are those of ../slice.h, with the same rules: the first fifth is warm-up, and a slice ends early when a
-// call has failed.
+// load and outcome are those of ../slice.h, with the same rules.
 type load struct {
 	size      int
 	inFlight  int
@@ -30,6 +32,33 @@ type outcome struct {
 	Error   string  `json:"error"`
 }
 
+const (
+	patience = 5 * time.Second
+	enough   = 2 // calls of each caller
+)
+
+// slice is what all callers of a slice share.
+type slice struct {
+	load
+	ctx         context.Context
+	measureFrom time.Time
+	end         time.Time
+	measured    atomic.Int64
+	over        atomic.Pointer[time.Time] // what ends later is not measured any more
+}
+
+// goesOn says so after a call that ended `now`.
+func (s *slice) goesOn(now time.Time) bool {
+	if s.over.Load() != nil {
+		return false
+	}
+	if now.Before(s.end) || s.measured.Load() < int64(enough*s.inFlight) && now.Before(s.end.Add(patience)) {
+		return true
+	}
+	s.over.CompareAndSwap(nil, &now)
+	return false
+}
+
 // caller is one of those that have one call under way each. It fills its own fields and shares none while it runs.
 type caller struct {
 	latencies []time.Duration
@@ -37,59 +66,69 @@ type caller struct {
 	err       error
 }
 
-// run makes calls until `end`. `exchange` sends the request and returns the answer.
-func (c *caller) run(measureFrom, end time.Time, size int, exchange func() (*wrapperspb.BytesValue, error)) {
-	for began := time.Now(); began.Before(end); {
+// run makes calls until the slice is over. `exchange` sends the request and returns the answer.
+func (c *caller) run(s *slice, exchange func() (*wrapperspb.BytesValue, error)) {
+	for began := time.Now(); ; {
 		answer, err := exchange()
 		now := time.Now()
 		if err != nil {
 			c.err = err
 			return
 		}
-		if len(answer.GetValue()) != size {
-			c.err = fmt.Errorf("a wrong answer")
+		if len(answer.GetValue()) != s.size {
+			c.err = errors.New("a wrong answer")
 			return
 		}
 		c.all++
-		if !now.Before(measureFrom) && now.Before(end) {
+		if !now.Before(s.measureFrom) && s.over.Load() == nil {
 			c.latencies = append(c.latencies, now.Sub(began))
+			s.measured.Add(1)
+		}
+		if !s.goesOn(now) {
+			return
 		}
 		began = now
 	}
 }
 
-func (c *caller) unary(ctx context.Context, connection *grpc.ClientConn, l load, measureFrom, end time.Time) {
-	request := wrapperspb.Bytes(make([]byte, l.size))
-	c.run(measureFrom, end, l.size, func() (*wrapperspb.BytesValue, error) {
+func (c *caller) unary(s *slice, connection *grpc.ClientConn) {
+	request := wrapperspb.Bytes(make([]byte, s.size))
+	c.run(s, func() (*wrapperspb.BytesValue, error) {
 		answer := new(wrapperspb.BytesValue)
-		return answer, connection.Invoke(ctx, onceMethod, request, answer)
+		return answer, connection.Invoke(s.ctx, onceMethod, request, answer)
 	})
 }
 
-func (c *caller) stream(ctx context.Context, connection *grpc.ClientConn, l load, measureFrom, end time.Time) {
-	request := wrapperspb.Bytes(make([]byte, l.size))
-	stream, err := connection.NewStream(ctx, &echoService.Streams[0], chatMethod)
+func (c *caller) stream(s *slice, connection *grpc.ClientConn) {
+	request := wrapperspb.Bytes(make([]byte, s.size))
+	stream, err := connection.NewStream(s.ctx, &echoService.Streams[0], chatMethod)
 	if err != nil {
 		c.err = err
 		return
 	}
-	c.run(measureFrom, end, l.size, func() (*wrapperspb.BytesValue, error) {
+	c.run(s, func() (*wrapperspb.BytesValue, error) {
 		answer := new(wrapperspb.BytesValue)
 		if err := stream.SendMsg(request); err != nil {
 			return nil, err
 		}
 		return answer, stream.RecvMsg(answer)
 	})
-	if err := stream.CloseSend(); err != nil && c.err == nil {
-		c.err = err
+	if c.err != nil {
+		return
+	}
+	if c.err = stream.CloseSend(); c.err != nil {
+		return
+	}
+	if err := stream.RecvMsg(new(wrapperspb.BytesValue)); !errors.Is(err, io.EOF) {
+		c.err = fmt.Errorf("the stream ended badly: %w", err)
 	}
 }
 
 func runSlice(connection *grpc.ClientConn, l load) outcome {
-	ctx, cancel := context.WithTimeout(context.Background(), l.duration+10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), l.duration+2*patience)
 	defer cancel()
 	measureFrom := time.Now().Add(l.duration / 5)
-	end := measureFrom.Add(l.duration * 4 / 5)
+	s := &slice{load: l, ctx: ctx, measureFrom: measureFrom, end: measureFrom.Add(l.duration * 4 / 5)}
 	callers := make([]caller, l.inFlight)
 	var running sync.WaitGroup
 	for i := range callers {
@@ -97,19 +136,22 @@ func runSlice(connection *grpc.ClientConn, l load) outcome {
 		go func(c *caller) {
 			defer running.Done()
 			if l.streaming {
-				c.stream(ctx, connection, l, measureFrom, end)
+				c.stream(s, connection)
 			} else {
-				c.unary(ctx, connection, l, measureFrom, end)
+				c.unary(s, connection)
 			}
 			if c.err != nil {
-				cancel()
+				cancel() // the others end too
 			}
 		}(&callers[i])
 	}
 	running.Wait()
 
 	var latencies []time.Duration
-	result := outcome{Seconds: end.Sub(measureFrom).Seconds()}
+	var result outcome
+	if over := s.over.Load(); over != nil {
+		result.Seconds = over.Sub(measureFrom).Seconds()
+	}
 	for _, c := range callers {
 		latencies = append(latencies, c.latencies...)
 		result.All += c.all
