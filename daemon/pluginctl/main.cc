@@ -61,6 +61,8 @@ void Prepare() {
   std::setlocale(LC_TIME, "");
   // What gRPC has to say about connections is said by Report in words of ours.
   if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
+  // What protobuf has to say of a plugin's messages is in the statuses that it returns.
+  google::protobuf::SetLogHandler(nullptr);
 }
 
 // The command line as CLI11 fills it. Each verb has options of its own; `run` is what the verb that
@@ -293,7 +295,7 @@ class CommandLine {
         ->expected(1)
         ->take_all()
         ->type_name("FILE");
-    verb->add_option("-I,--import", call_.proto_folders, "Where imports of --proto are looked for")
+    verb->add_option("-I,--import", call_.proto_folders, "Where imports are looked for")
         ->expected(1)
         ->take_all()
         ->type_name("DIR");

@@ -59,6 +59,7 @@ std::string List(const std::vector<std::string>& names) {
 
 std::string Describe(const DescriptorPool& pool, const std::string& symbol) {
   std::string text = DefinitionOf(pool, symbol);
+  if (text.empty()) return text;
   if (const ServiceDescriptor* service = pool.FindServiceByName(symbol))
     text += MessagesOf(*service);
   return PrintableLines(text);

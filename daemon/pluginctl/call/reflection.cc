@@ -54,8 +54,7 @@ bool Reflection::FindFileByName(const std::string& name, FileDescriptorProto* fi
   if (well_known_.FindFileByName(name, file) || known_.FindFileByName(name, file)) return true;
   Request request;
   request.set_file_by_filename(name);
-  Learn(request);
-  return known_.FindFileByName(name, file);
+  return Learn(request) && known_.FindFileByName(name, file);
 }
 
 bool Reflection::FindFileContainingSymbol(const std::string& symbol, FileDescriptorProto* file) {
@@ -63,18 +62,18 @@ bool Reflection::FindFileContainingSymbol(const std::string& symbol, FileDescrip
   if (known_.FindFileContainingSymbol(symbol, file)) return true;
   Request request;
   request.set_file_containing_symbol(symbol);
-  Learn(request);
-  return known_.FindFileContainingSymbol(symbol, file);
+  return Learn(request) && known_.FindFileContainingSymbol(symbol, file);
 }
 
-void Reflection::Learn(const Request& request) {
-  if (!failure_.ok()) return;
+bool Reflection::Learn(const Request& request) {
+  if (!failure_.ok()) return false;
   Response response;
   failure_ = Ask(request, &response);
   for (const std::string& bytes : response.file_descriptor_response().file_descriptor_proto()) {
-    if (!failure_.ok()) return;
+    if (!failure_.ok()) break;
     failure_ = Keep(bytes);
   }
+  return failure_.ok();
 }
 
 grpc::Status Reflection::Keep(const std::string& bytes) {
@@ -89,8 +88,10 @@ grpc::Status Reflection::Keep(const std::string& bytes) {
   if (++files_ > kMostFiles) return TooMuch(fmt::format("more than {} files", kMostFiles));
   name_bytes_ += FullNameBytes(file);
   if (name_bytes_ > kMostNameBytes) return TooMuch("names beyond measure");
-  // One that defines what another defines already is not kept; the pool says that it is missing.
-  known_.Add(file);
+  if (!known_.Add(file))
+    return {grpc::StatusCode::DATA_LOSS,
+            fmt::format("the plugin's reflection has a file that defines what another does: {}",
+                        file.name())};
   return grpc::Status::OK;
 }
 

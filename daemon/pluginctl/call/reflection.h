@@ -45,8 +45,8 @@ class Reflection final : public google::protobuf::DescriptorDatabase {
 
   grpc::Status Ask(const Request& request, Response* response);
   grpc::Status AskOnce(grpc::ClientContext* context, const Request& request, Response* response);
-  // Asks, and keeps the files of the answer.
-  void Learn(const Request& request);
+  // Asks, and keeps the files of the answer; false where nothing is to be made of it.
+  bool Learn(const Request& request);
   grpc::Status Keep(const std::string& bytes);
 
   Connection& connection_;

@@ -54,6 +54,7 @@ void FakeDaemon::Revive() {
   grpc::ServerBuilder builder;
   builder.AddListeningPort("unix:" + socket_, grpc::InsecureServerCredentials());
   builder.RegisterService(this);
+  plugin_.Register(&builder);
   {
     const std::lock_guard lock(mutex_);
     dead_ = false;

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/pluginctl/testing/fake_plugin.h"
 #include "plugind/control/v1/control.grpc.pb.h"
 
 namespace plugind::pluginctl::testing {
@@ -38,6 +39,8 @@ class FakeDaemon final : private v1::PluginControl::Service {
   ~FakeDaemon() override;
 
   const std::string& socket() const { return socket_; }
+  // What is called through it.
+  FakePlugin& plugin() { return plugin_; }
 
   // Death: every call breaks off and the socket is gone. Plugins, logs and events are kept.
   void Kill();
@@ -103,6 +106,7 @@ class FakeDaemon final : private v1::PluginControl::Service {
                     const std::function<bool()>& send_next);
 
   const std::string socket_;
+  FakePlugin plugin_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   std::unique_ptr<grpc::Server> server_;
