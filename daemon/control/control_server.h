@@ -1,7 +1,6 @@
-// The gRPC server of the control socket. It binds nothing: plugind accepts connections on a
-// listener that the keeper keeps, looks at who connects, and hands the fd over. Callers without a
-// right to it get an answer that says so, from a server that knows no method. Owned by main, on the
-// supervisor's loop; calls run on gRPC's threads and post.
+// The control RPC's gRPC server. It binds nothing: the gateway, which knows who calls, is all that
+// can reach it, over socket pairs. Owned by main, on the supervisor's loop; calls run on gRPC's
+// threads and post.
 #pragma once
 
 #include <grpcpp/server.h>
@@ -21,22 +20,17 @@ class ControlServer {
   // Ends every stream and call, running the loop meanwhile: the calls finish there.
   ~ControlServer();
 
+  // Any thread.
   void Serve(UniqueFd connection);
-  // Every call on `connection` is answered PERMISSION_DENIED.
-  void Refuse(UniqueFd connection);
   // Some plugin's state, log or the event log has something new.
   void Poke() { followers_.PokeAll(); }
 
  private:
-  class Refusal;
-
   EventLoop& loop_;
   Followers followers_;
   ControlService service_;
   HealthService health_;
-  std::unique_ptr<Refusal> refusal_;
   std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<grpc::Server> refusing_server_;
 };
 
 }  // namespace plugind::control

@@ -41,6 +41,7 @@ grpc::ServerUnaryReactor* ControlService::OnLoop(grpc::CallbackServerContext* co
 void ControlService::FillPlugin(const supervisor::PluginStatus& status, size_t max_tail,
                                 v1::Plugin* to) const {
   Fill(status, to);
+  to->set_address(parts_.address(status.name));
   if (!status.last_exit) return;
   std::string_view tail = parts_.supervisor.StderrTail(status.name);
   if (tail.size() > max_tail) {

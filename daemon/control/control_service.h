@@ -23,6 +23,8 @@ struct DaemonParts {
   std::function<grpc::Status(const std::string& name, config::Diff* diff)> reload;
   // Everything but what the supervisor knows.
   std::function<void(v1::GetDaemonInfoResponse*)> info;
+  // Where programs reach a plugin through the gateway; a gRPC target, "" for none.
+  std::function<std::string(const std::string& plugin)> address;
 };
 
 class ControlService final : public v1::PluginControl::CallbackService {

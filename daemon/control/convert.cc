@@ -76,6 +76,7 @@ void Fill(const supervisor::PluginStatus& from, v1::Plugin* to) {
   to->set_restarts(from.restarts);
   to->set_protocol_version(from.protocol_version);
   to->set_direct_address(from.direct_address);
+  for (const auto& service : from.services) to->add_services(service);
   Fill(from.state_changed_at, to->mutable_state_changed_at());
   to->set_reason(from.reason);
   if (from.last_exit) {

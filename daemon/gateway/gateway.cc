@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <future>
 
 #include "daemon/gateway/listener.h"
 #include "daemon/gateway/worker.h"
@@ -33,6 +34,14 @@ Gateway::~Gateway() {
 void Gateway::Publish(RouteTablePtr routes) {
   for (const auto& worker : workers_) {
     worker->Post([&thread = *worker, routes] { thread.TakeRoutes(routes); });
+  }
+}
+
+void Gateway::Settle() {
+  for (const auto& worker : workers_) {
+    std::promise<void> done;
+    worker->Post([&done] { done.set_value(); });
+    done.get_future().wait();
   }
 }
 

@@ -32,6 +32,8 @@ class Gateway {
 
   // From now on (each thread takes it up by itself, soon) calls go by `routes`.
   void Publish(RouteTablePtr routes);
+  // Returns when every thread has taken up what was published and asked for before.
+  void Settle();
   // Accepts on a duplicate of `listening`, under a name of the caller's choice; replaces an earlier
   // listener of that name. False when there is no fd for it.
   bool Listen(const std::string& name, const UniqueFd& listening, Door door);

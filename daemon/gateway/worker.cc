@@ -49,6 +49,7 @@ Worker::~Worker() {
 
 void Worker::Run() {
   while (!stopping_) Round(true);
+  Round(false);  // what has come in the meantime still goes out
 }
 
 void Worker::Post(std::function<void()> work) {

@@ -22,7 +22,6 @@ namespace {
 constexpr size_t kEventBytes = size_t{1} * 1024 * 1024;  // some thousands of events
 // What outlives this process, by the name under which the keeper keeps it.
 constexpr char kEventsFd[] = "events";
-constexpr char kListenerFd[] = "plugind.sock";
 constexpr char kStateLockFd[] = "state.lock";
 constexpr char kConfigFd[] = "config";
 constexpr char kStartedRecord[] = ":started";  // no plugin's name begins so
@@ -99,6 +98,7 @@ int Daemon::Run(UniqueFd keeper_socket) {
   loop_.Run();
   // Whoever is connected is told that this is the end; then there is nobody left to talk to.
   control_.reset();
+  front_door_.reset();
   supervisor_.reset();
   clients_.reset();
   log_->Info("plugind has stopped");
@@ -127,20 +127,31 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
   }
   RETURN_IF_ERROR(OpenDecisions());
   RETURN_IF_ERROR(OpenEvents(inheritance));
-  ASSIGN_OR_RETURN(socket_, ControlSocket::Open(paths_.runtime_dir,
-                                                Take(inheritance.fds, kListenerFd), *keeper_));
+  front_door_ = std::make_unique<FrontDoor>(
+      FrontDoor::Parts{loop_,
+                       *keeper_,
+                       paths_.runtime_dir,
+                       [this](UniqueFd connection) { control_->Serve(std::move(connection)); },
+                       {[this](const gateway::Denied& denied) { OnDenied(denied); }, nullptr}},
+      config.daemon);
+  RETURN_IF_ERROR(front_door_->Open(inheritance.fds));
 
   clients_ = std::make_unique<rpc::GrpcPluginClientFactory>(loop_);
   auto random = std::make_shared<std::mt19937_64>(std::random_device{}());
   supervisor_ = std::make_unique<supervisor::Supervisor>(supervisor::Supervisor::Parts{
       loop_, *keeper_, *clients_, *events_, *decisions_,
       supervisor::Directories{paths_.runtime_dir, paths_.state_dir},
+      [this](const std::string& plugin, const std::string& instance) {
+        return front_door_->OpenHost(plugin, instance);
+      },
+      [this](const std::string& instance) { front_door_->CloseHost(instance); },
       [random] { return std::uniform_real_distribution<double>(0, 1)(*random); },
       [this] { control_->Poke(); }, [this](const std::string& trouble) { log_->Error(trouble); }});
   control_ = std::make_unique<control::ControlServer>(control::DaemonParts{
       loop_, *supervisor_, *events_,
       [this](const std::string& name, config::Diff* diff) { return Reload(name, diff); },
-      [this](control::v1::GetDaemonInfoResponse* info) { Describe(info); }});
+      [this](control::v1::GetDaemonInfoResponse* info) { Describe(info); },
+      [this](const std::string& plugin) { return front_door_->AddressOf(plugin); }});
   events_->OnAppended([this] { TellEvents(); });
 
   if (generation_ > 0) {
@@ -151,14 +162,7 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
   supervisor_->Start(std::move(config), std::move(inheritance));
   Failpoint("start.adopted");
   keeper_->Observe(*supervisor_);
-  socket_->Listen(loop_, [this](UniqueFd connection, uint32_t uid) {
-    if (uid == 0 || uid == ::geteuid()) {
-      control_->Serve(std::move(connection));
-    } else {
-      log_->Warn("a connection to the control socket was refused", {{"uid", uid}});
-      control_->Refuse(std::move(connection));
-    }
-  });
+  front_door_->Begin(*supervisor_);
   keeper_->Ready();
   if (stopping) {
     BeginShutdown();
@@ -261,6 +265,7 @@ grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
   Keep(std::move(sources));
   ConfigureLog(loaded.config.daemon);
   *diff = supervisor_->Apply(std::move(loaded.config));
+  front_door_->Refresh(*supervisor_, "");
   log_->Info("the configuration was reloaded", {{"added", diff->added.size()},
                                                 {"removed", diff->removed.size()},
                                                 {"changed", diff->changed.size()},
@@ -337,7 +342,7 @@ void Daemon::BeginShutdown() {
   log_->Info("plugind is stopping");
   service_manager_.Stopping();
   supervisor_->Shutdown([this] {
-    socket_->Remove(loop_);
+    front_door_->Close();
     loop_.Stop();
   });
 }
@@ -349,6 +354,7 @@ void Daemon::TellEvents() {
   while (told_ < events_->next_sequence()) {
     for (const auto& event : events_->Read(told_, kAtOnce)) {
       told_ = event.sequence + 1;
+      front_door_->Refresh(*supervisor_, event.plugin);
       const auto state = supervisor::ToString(static_cast<supervisor::State>(event.to));
       log_->Log(Importance(event.type), "plugin " + event.type,
                 {{"plugin", event.plugin},
@@ -362,6 +368,17 @@ void Daemon::TellEvents() {
   }
   control_->Poke();
   TellStatus();
+}
+
+// On a gateway thread.
+void Daemon::OnDenied(const gateway::Denied& denied) {
+  loop_.Post([this, denied] {
+    log_->Warn("a call was denied", {{"caller", denied.caller},
+                                     {"pid", denied.pid},
+                                     {"plugin", denied.plugin},
+                                     {"method", denied.method},
+                                     {"reason", denied.reason}});
+  });
 }
 
 void Daemon::TellStatus() {

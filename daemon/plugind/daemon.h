@@ -20,7 +20,7 @@
 #include "daemon/keeper/client.h"
 #include "daemon/observe/daemon_log.h"
 #include "daemon/observe/event_log.h"
-#include "daemon/plugind/control_socket.h"
+#include "daemon/plugind/front_door.h"
 #include "daemon/plugind/paths.h"
 #include "daemon/plugind/service_manager.h"
 #include "daemon/rpc/grpc_plugin_client.h"
@@ -56,6 +56,7 @@ class Daemon {
   void Describe(control::v1::GetDaemonInfoResponse* info) const;
   void TellEvents();
   void TellStatus();
+  void OnDenied(const gateway::Denied& denied);
 
   Paths paths_;
   SystemClock clock_;
@@ -76,8 +77,8 @@ class Daemon {
   std::unique_ptr<supervisor::OperatorState> decisions_;
   std::unique_ptr<rpc::GrpcPluginClientFactory> clients_;
   std::unique_ptr<supervisor::Supervisor> supervisor_;
+  std::unique_ptr<FrontDoor> front_door_;
   std::unique_ptr<control::ControlServer> control_;
-  std::optional<ControlSocket> socket_;
   ServiceManager service_manager_;
   UniqueFd signals_;
 };

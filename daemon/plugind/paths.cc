@@ -124,6 +124,7 @@ absl::Status MakeDirectories(Paths* paths) {
   }
   // Each plugin's own directories below these are 0700 and its own.
   RETURN_IF_ERROR(MakeOwnDirectory(paths->runtime_dir + "/i", 0711));
+  RETURN_IF_ERROR(MakeOwnDirectory(paths->runtime_dir + "/plugins", 0755));
   return MakeOwnDirectory(paths->state_dir + "/plugins", 0711);
 }
 

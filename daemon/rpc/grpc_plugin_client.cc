@@ -8,6 +8,7 @@
 
 #include "daemon/rpc/dial.h"
 #include "daemon/rpc/grpc_connection.h"
+#include "daemon/rpc/reflection.h"
 #include "grpc/health/v1/health.pb.h"
 #include "plugin/go_plugin.pb.h"
 
@@ -93,6 +94,22 @@ class GrpcPluginClient final : public supervisor::PluginClient {
     if (!watch_) return;
     watch_->connection->Cancel(watch_->id);
     watch_.reset();
+  }
+
+  void ListServices(Duration timeout,
+                    std::function<void(absl::StatusOr<std::vector<std::string>>)> done) override {
+    if (connection_ == nullptr) {
+      return PostUnlessGone(
+          [done = std::move(done)] { done(absl::UnavailableError("not connected")); });
+    }
+    auto names = std::make_shared<absl::StatusOr<std::vector<std::string>>>(
+        absl::InternalError("an empty answer"));
+    connection_->Call(
+        kReflection, ListServicesRequest(), timeout,
+        [names](const std::string& bytes) { *names = ParseListServicesResponse(bytes); },
+        [names, done = std::move(done)](const absl::Status& status) {
+          done(status.ok() ? *names : status);
+        });
   }
 
   void StreamOutput(std::function<void(bool, std::string_view)> chunk) override {

@@ -3,12 +3,15 @@
 #include <algorithm>
 
 #include "daemon/base/status.h"
+#include "daemon/observe/text.h"
 
 namespace plugind::supervisor {
 namespace {
 
 // While a plugin warms up: how soon to ask again.
 constexpr Duration kWarmUpInterval = std::chrono::milliseconds(100);
+// Into how many moments an interval is divided, which all plugins' checks share.
+constexpr int kMoments = 10;
 
 }  // namespace
 
@@ -37,17 +40,23 @@ void HealthMonitor::Check() {
   });
 }
 
-void HealthMonitor::CheckAfter(Duration delay) {
-  next_.Set(loop_.clock().Now() + delay, [this] { Check(); });
+void HealthMonitor::CheckNext() {
+  Instant due = loop_.clock().Now();
+  if (warm_up_) {
+    due += std::min(kWarmUpInterval, config_.interval);
+  } else {
+    due += config_.interval;
+    due -= due.time_since_epoch() % std::max(config_.interval / kMoments, Duration(1));
+  }
+  next_.Set(due, [this] { Check(); });
 }
 
 void HealthMonitor::OnChecked(const absl::StatusOr<bool>& serving) {
-  const Duration soon = std::min(kWarmUpInterval, config_.interval);
   if (serving.ok()) {
     failures_ = 0;
     answered_ = true;
     if (*serving) warm_up_ = false;
-    CheckAfter(warm_up_ ? soon : config_.interval);
+    CheckNext();
     if (watch_allowed_ && !watching_ && loop_.clock().Now() >= next_watch_) {
       watching_ = true;
       const std::weak_ptr<const bool> alive = alive_;
@@ -67,12 +76,12 @@ void HealthMonitor::OnChecked(const absl::StatusOr<bool>& serving) {
     client_.StopWatching();
   }
   ++failures_;
-  CheckAfter(warm_up_ ? soon : config_.interval);
-  last_failure_ = Message(serving.status());
+  CheckNext();
+  last_failure_ = observe::Sanitized(Message(serving.status()));
   // A start has a deadline of its own, which may be longer.
   if (warm_up_ || failures_ < config_.failures) return;
-  report_(HealthVerdict::kUnhealthy, fmt::format("{} health checks in a row failed, the last: {}",
-                                                 failures_, Message(serving.status())));
+  report_(HealthVerdict::kUnhealthy,
+          fmt::format("{} health checks in a row failed, the last: {}", failures_, last_failure_));
 }
 
 void HealthMonitor::OnWatched(const absl::StatusOr<bool>& serving) {

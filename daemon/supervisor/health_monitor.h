@@ -1,9 +1,10 @@
 // Keeps asking a plugin how it is, and says when the answer changes or stops coming.
 //
-// Check is asked at once, then every `interval`; Watch, where the plugin has it, tells of changes
-// in between. If Check stops answering while a Watch is open, the Watch is given up for this
-// process: a server with one worker thread would serve nothing else. Owned by Plugin, one for each
-// connected process; on the supervisor's loop.
+// Check is asked at once, then every `interval`, or up to a tenth of it sooner: at moments that all
+// plugins share, so that their checks wake an idle daemon together and not one by one. Watch, where
+// the plugin has it, tells of changes in between. If Check stops answering while a Watch is open,
+// the Watch is given up for this process: a server with one worker thread would serve nothing else.
+// Owned by Plugin, one for each connected process; on the supervisor's loop.
 #pragma once
 
 #include <functional>
@@ -43,7 +44,7 @@ class HealthMonitor {
   void Check();
   void OnChecked(const absl::StatusOr<bool>& serving);
   void OnWatched(const absl::StatusOr<bool>& serving);
-  void CheckAfter(Duration delay);
+  void CheckNext();
 
   EventLoop& loop_;
   PluginClient& client_;

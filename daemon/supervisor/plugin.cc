@@ -241,6 +241,8 @@ PluginStatus Plugin::Status() const {
                                 ? "unix:" + record_.handshake->address
                                 : record_.handshake->address;
   }
+  status.handshake = record_.handshake;
+  status.services = record_.services;
   status.state_changed_at = record_.state_since;
   status.reason = record_.reason;
   status.last_exit = record_.last_exit;

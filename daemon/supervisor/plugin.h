@@ -40,6 +40,9 @@ struct Surroundings {
   const Directories& directories;
   std::function<double()> random;  // in [0, 1), for jitter
   std::function<void()> changed;   // some plugin's state changed
+  // The socket by which a plugin's process reaches the host, before it is spawned; and its end.
+  std::function<absl::Status(const std::string& plugin, const std::string& instance)> open_door;
+  std::function<void(const std::string& instance)> close_door;
 };
 
 class Plugin {
@@ -114,8 +117,10 @@ class Plugin {
   void ArmStartDeadline();
   void SetPhase(Phase phase);
   void ConnectClient();
-  // Connected: its output over gRPC, if any, and its health from now on.
+  // Connected: its output over gRPC, if any, what it serves, and its health from now on.
   void Serve();
+  void LearnServices();
+  void WatchOverHealth();
   void OnHealth(HealthVerdict verdict, const std::string& detail);
   // STARTING failed while the process lives; once it is gone the policy decides, or nothing if
   // `permanent`.

@@ -69,10 +69,12 @@ void Plugin::ReleaseProcess() {
   health_.reset();
   client_.reset();
   CloseOutput();
+  around_.close_door(record_.instance);
   RemoveInstanceDirectory(around_.directories, record_.instance);
   record_.instance.clear();
   record_.pid = 0;
   record_.handshake.reset();
+  record_.services.clear();
   record_.rung = StopRung::kNone;
   stuck_ = false;
 }

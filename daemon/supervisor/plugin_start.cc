@@ -21,6 +21,11 @@ void Plugin::LaunchProcess() {
   preamble_.emplace();
 
   auto launch = PrepareLaunch(*config_, record_.instance, around_.directories);
+  if (launch.ok()) {
+    if (const absl::Status door = around_.open_door(name(), record_.instance); !door.ok()) {
+      launch = door;
+    }
+  }
   if (!launch.ok()) {
     const bool permanent =
         absl::IsNotFound(launch.status()) || absl::IsFailedPrecondition(launch.status());
@@ -121,6 +126,25 @@ void Plugin::Serve() {
   });
   // The plugin contract's phases, negotiate and configure, come in here.
   SetPhase(Phase::kWarmUp);
+  if (state() == State::kStarting) {
+    LearnServices();  // before it is READY, so that whoever sees that can call them
+  } else {
+    WatchOverHealth();
+  }
+}
+
+void Plugin::LearnServices() {
+  client_->ListServices(config_->health.timeout,
+                        [this](absl::StatusOr<std::vector<std::string>> services) {
+                          if (HasEnded()) return;
+                          // Without reflection it is reached by its name alone.
+                          if (services.ok()) record_.services = *std::move(services);
+                          Save();
+                          WatchOverHealth();
+                        });
+}
+
+void Plugin::WatchOverHealth() {
   health_ = std::make_unique<HealthMonitor>(
       around_.loop, *client_,
       [this](HealthVerdict verdict, const std::string& detail) { OnHealth(verdict, detail); });

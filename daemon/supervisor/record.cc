@@ -5,7 +5,7 @@
 namespace plugind::supervisor {
 namespace {
 
-constexpr uint32_t kLayout = 1;
+constexpr uint32_t kLayout = 2;
 constexpr size_t kMaxText = 4096;  // a reason; keeps a record far below the keeper's 64 KiB
 
 void Put(Writer& writer, Instant at) { writer.Put(at.time_since_epoch().count()); }
@@ -44,6 +44,7 @@ std::string Record::Encode() const {
   if (handshake) {
     writer.Put(handshake->protocol_version).Put(handshake->network).Put(handshake->address);
   }
+  writer.Put(services);
   Put(writer, start_deadline);
   Put(writer, ready_since);
   Put(writer, ready_at);
@@ -91,6 +92,7 @@ std::optional<Record> Record::Decode(std::string_view bytes) {
     handshake.address = reader.GetString();
     record.handshake = std::move(handshake);
   }
+  record.services = reader.GetStrings();
   record.start_deadline = GetInstant(reader);
   record.ready_since = GetInstant(reader);
   record.ready_at = GetWallTime(reader);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/base/clock.h"
 #include "daemon/supervisor/handshake.h"
@@ -50,6 +51,7 @@ struct Record {
   int pid = 0;
   uint64_t fingerprint = 0;  // of the configuration that it was started with
   std::optional<Handshake> handshake;
+  std::vector<std::string> services;  // that it serves, sorted
   Instant start_deadline;
   Instant ready_since;
   WallTime ready_at;

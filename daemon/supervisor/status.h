@@ -8,6 +8,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/custody.h"
+#include "daemon/supervisor/handshake.h"
 #include "daemon/supervisor/state.h"
 
 namespace plugind::supervisor {
@@ -30,6 +31,8 @@ struct PluginStatus {
   uint32_t restarts = 0;
   uint32_t protocol_version = 0;
   std::string direct_address;  // a gRPC target; empty before the handshake
+  std::optional<Handshake> handshake;
+  std::vector<std::string> services;  // as its reflection says; empty when it has none
   WallTime state_changed_at;
   std::string reason;
   std::optional<LastExit> last_exit;

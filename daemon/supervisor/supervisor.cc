@@ -28,7 +28,9 @@ Supervisor::Supervisor(Parts parts)
               parts_.events,
               parts_.directories,
               parts_.random,
-              [this] { ScheduleReview(); }},
+              [this] { ScheduleReview(); },
+              parts_.open_door,
+              parts_.close_door},
       budget_refill_(parts_.loop.timers()) {}
 
 Supervisor::~Supervisor() = default;

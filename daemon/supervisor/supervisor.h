@@ -39,6 +39,9 @@ class Supervisor final : public KeeperObserver {
     observe::EventLog& events;
     OperatorState& decisions;
     Directories directories;         // exist
+    // See Surroundings.
+    std::function<absl::Status(const std::string& plugin, const std::string& instance)> open_door;
+    std::function<void(const std::string& instance)> close_door;
     std::function<double()> random;  // in [0, 1)
     std::function<void()> output;    // some plugin's log has new entries
     // Something went wrong that concerns no one plugin's state, for the daemon's log.

@@ -1,5 +1,6 @@
 // A running plugin's health, and what follows from it.
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
+
+// An interval of 5 s, less the tenth by which a check may be early.
+constexpr milliseconds kSoonest{4500};
 
 class HealthTest : public CoreTest {
  protected:
@@ -49,9 +53,9 @@ TEST_F(HealthTest, TheSameAnswerAgainIsNoEvent) {
 TEST_F(HealthTest, WithoutWatchAChangeIsSeenAtTheNextCheck) {
   BootWithoutWatch();
   manners("kv").health = false;
-  Advance(seconds(5) - milliseconds(1));
+  Advance(kSoonest - milliseconds(1));
   EXPECT_EQ(StateOf("kv"), "READY");
-  Advance(milliseconds(1));
+  Advance(seconds(5) - kSoonest + milliseconds(1));
   EXPECT_EQ(StateOf("kv"), "UNREADY");
   manners("kv").health = true;
   Advance(seconds(5));
@@ -62,10 +66,10 @@ TEST_F(HealthTest, WithoutWatchAChangeIsSeenAtTheNextCheck) {
 TEST_F(HealthTest, ThreeChecksWithoutAnswerStopAndRestartIt) {
   BootWithoutWatch();
   manners("kv").health_hangs = true;
-  // Asked 5 s after the last answer, each waits 2 s, and the next follows 5 s later.
-  Advance(seconds(5 + 2 + 5 + 2 + 5 + 2) - milliseconds(1));
+  // Asked 5 s after the last answer at the latest, each waits 2 s.
+  Advance(3 * (kSoonest + seconds(2)) - milliseconds(1));
   EXPECT_EQ(StateOf("kv"), "READY");
-  Advance(milliseconds(1));
+  Advance(3 * (seconds(5) - kSoonest) + milliseconds(1));
   EXPECT_EQ(StateOf("kv"), "BACKOFF");
   EXPECT_EQ(ReasonOf("kv"), "3 health checks in a row failed, the last: no answer");
   EXPECT_EQ(Status("kv").last_exit->status, (ExitStatus{.signal = 15}));
@@ -74,6 +78,26 @@ TEST_F(HealthTest, ThreeChecksWithoutAnswerStopAndRestartIt) {
   EXPECT_EQ(StateOf("kv"), "READY");
   EXPECT_THAT(Events("kv"), ElementsAre("waiting", "starting", "spawned", "ready", "unhealthy",
                                         "backoff", "waiting", "starting", "spawned", "ready"));
+}
+
+TEST_F(HealthTest, ChecksOfPluginsThatBeganApartFallTogether) {
+  BootWith("kv");
+  Advance(milliseconds(1234));
+  Add("late");
+  supervisor().Apply(config);
+  Settle();
+  ASSERT_EQ(StateOf("late"), "READY");
+  std::map<std::string, Instant> checked;
+  for (int i = 0; i < 5000; ++i) {
+    const std::map<std::string, int> before = {{"kv", manners("kv").checks},
+                                               {"late", manners("late").checks}};
+    Advance(milliseconds(1));
+    for (const auto& [name, checks] : before) {
+      if (manners(name).checks > checks) checked[name] = clock.Now();
+    }
+  }
+  ASSERT_EQ(checked.size(), 2U);
+  EXPECT_EQ((checked["late"] - checked["kv"]) % milliseconds(500), Duration::zero());
 }
 
 TEST_F(HealthTest, AnAnswerInBetweenBeginsTheCountAnew) {

@@ -82,7 +82,8 @@ class World {
     plugind->decisions.emplace(*std::move(decisions));
     plugind->supervisor = std::make_unique<Supervisor>(Supervisor::Parts{
         plugind->loop, keeper, plugind->clients, *plugind->events, *plugind->decisions, directories,
-        [this] { return jitter; }, [] {},
+        [](const std::string&, const std::string&) { return absl::OkStatus(); },
+        [](const std::string&) {}, [this] { return jitter; }, [] {},
         [now = plugind.get()](const std::string& text) { now->reports.push_back(text); }});
     plugind->supervisor->Start(config, std::move(inheritance));
     Settle();

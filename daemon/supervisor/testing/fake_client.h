@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "daemon/base/event_loop.h"
 #include "daemon/supervisor/plugin_client.h"
@@ -28,7 +29,8 @@ struct Manners {
   absl::StatusOr<bool> health = true;
   bool health_hangs = false;
   std::optional<absl::StatusOr<bool>> watch;  // unset: as `health`; a status ends the stream
-  bool hangs_while_watched = false;           // one worker thread, and the Watch has it
+  absl::StatusOr<std::vector<std::string>> services = absl::UnimplementedError("no reflection");
+  bool hangs_while_watched = false;  // one worker thread, and the Watch has it
   absl::Status shutdown = absl::UnimplementedError("no such service");
   bool shutdown_hangs = false;
   bool exits_on_shutdown = false;
@@ -93,6 +95,13 @@ class FakeClient final : public PluginClient {
   void StopWatching() override {
     ++manners().watches_given_up;
     watch_.reset();
+  }
+
+  void ListServices(Duration,
+                    std::function<void(absl::StatusOr<std::vector<std::string>>)> done) override {
+    ++plugins_.calls;
+    if (!Answers()) return;
+    Soon([done = std::move(done), answer = manners().services] { done(answer); });
   }
 
   void StreamOutput(std::function<void(bool, std::string_view)> chunk) override {

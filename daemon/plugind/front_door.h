@@ -1,0 +1,84 @@
+// Everything that callers connect to: the sockets, which outlive this process with the keeper, the
+// gateway behind them, and the table by which it finds plugins, kept in step with the supervisor.
+// Owned by Daemon; on the supervisor's loop.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "daemon/base/custody.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/base/status.h"
+#include "daemon/config/plugin_config.h"
+#include "daemon/gateway/gateway.h"
+#include "daemon/plugind/listening_socket.h"
+#include "daemon/supervisor/supervisor.h"
+
+namespace plugind {
+
+class FrontDoor {
+ public:
+  struct Parts {
+    EventLoop& loop;
+    Keeper& keeper;
+    std::string runtime_dir;
+    // A connection to the control server, which nothing else can reach. Any thread.
+    std::function<void(UniqueFd)> serve_control;
+    gateway::Told told;  // on the gateway's threads
+  };
+  FrontDoor(Parts parts, const config::DaemonConfig& config);
+  ~FrontDoor();
+
+  // Binds plugind.sock, or takes it over, with every other socket that an earlier plugind left.
+  absl::Status Open(std::map<std::string, UniqueFd>& inherited);
+
+  // See supervisor::Surroundings: a plugin process's own socket, i/ID/host.sock.
+  absl::Status OpenHost(const std::string& plugin, const std::string& instance);
+  void CloseHost(const std::string& instance);
+
+  // Looks at every plugin and begins to accept calls.
+  void Begin(const supervisor::Supervisor& supervisor);
+  // `plugin`, or with "" all, must be looked at again: soon, once for many changes.
+  void Refresh(const supervisor::Supervisor& supervisor, const std::string& plugin);
+  // No address is left. Calls that run go on, but none begins that would go to the control server,
+  // which may be destroyed from now on.
+  void Close();
+
+  const gateway::Gateway& gateway() const { return *gateway_; }
+  std::string AddressOf(const std::string& plugin) const;
+
+ private:
+  struct Host {
+    ListeningSocket socket;
+    bool listening = false;
+  };
+  void Publish(const supervisor::Supervisor& supervisor);
+  void Look(const supervisor::Supervisor& supervisor, const std::string& plugin);
+  void OpenPluginSocket(const std::string& plugin);
+  void ClosePluginSocket(const std::string& plugin);
+  void DropStale();
+  gateway::InstancePtr InstanceFor(const supervisor::PluginStatus& status);
+
+  Parts parts_;
+  SystemClock clock_;
+  std::unique_ptr<gateway::Gateway> gateway_;
+  std::optional<ListeningSocket> front_;
+  std::map<std::string, ListeningSocket> plugin_sockets_;  // by plugin
+  std::map<std::string, Host> hosts_;                      // by instance
+  std::map<std::string, UniqueFd> inherited_;              // not yet claimed
+
+  gateway::RouteTable table_;
+  std::map<std::string, supervisor::PluginStatus> known_;  // as last looked at
+  std::map<std::string, std::shared_ptr<gateway::PluginLoad>> loads_;
+  std::map<std::string, gateway::InstancePtr> instances_;  // by plugin: its present one
+  std::set<std::string> changed_;
+  bool all_changed_ = false;
+  bool scheduled_ = false;
+  bool accepting_ = false;
+};
+
+}  // namespace plugind
