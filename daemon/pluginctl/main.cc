@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <google/protobuf/stubs/logging.h>
+#include <grpc/grpc.h>
 #include <grpc/support/log.h>
 #include <unistd.h>
 
@@ -59,6 +60,8 @@ void Prepare() {
     sigaction(SIGINT, &interrupt, nullptr);
   }
   std::setlocale(LC_TIME, "");
+  // Never taken back: gRPC's own end may wait ten seconds for a thread of its that polls.
+  grpc_init();
   // What gRPC has to say about connections is said by Report in words of ours.
   if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
   // What protobuf has to say of a plugin's messages is in the statuses that it returns.

@@ -1,100 +1,49 @@
 #include "daemon/pluginctl/call/generic_call.h"
 
-#include <utility>
 #include <vector>
 
 namespace plugind::pluginctl {
 namespace {
 
-grpc::ByteBuffer ToBuffer(const std::string& bytes) {
-  const grpc::Slice slice(bytes);
-  return {&slice, 1};
-}
-
-// Whether its pieces could be put together.
-bool ToString(const grpc::ByteBuffer& buffer, std::string* bytes) {
-  std::vector<grpc::Slice> slices;
-  if (!buffer.Dump(&slices).ok()) return false;
-  bytes->clear();
-  bytes->reserve(buffer.Length());
-  for (const grpc::Slice& slice : slices) {
-    bytes->append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return true;
+// As the stubs that protoc generates do it: gRPC's public generic stub has calls on completion
+// queues and callbacks only, and the threads that run callbacks may sleep for a tenth of a second
+// with a message at hand.
+std::unique_ptr<grpc::ClientReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>> Begin(
+    grpc::Channel* channel, const std::string& path, grpc::ClientContext* context) {
+  const grpc::internal::RpcMethod method(path.c_str(), grpc::internal::RpcMethod::BIDI_STREAMING);
+  using Factory = grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>;
+  return std::unique_ptr<grpc::ClientReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>>(
+      Factory::Create(channel, method, context));
 }
 
 }  // namespace
 
 GenericCall::GenericCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
                          grpc::ClientContext* context)
-    : stub_(channel) {
-  stub_.PrepareBidiStreamingCall(context, path, grpc::StubOptions(), this);
-  AddMultipleHolds(2);  // one for the thread that sends, one for the thread that receives
-  StartCall();
-}
+    : stream_(Begin(channel.get(), path, context)) {}
 
 bool GenericCall::Send(const std::string& message, Follow follow) {
-  sent_ = ToBuffer(message);
-  {
-    const std::lock_guard lock(mutex_);
-    writing_ = Step::kUnderWay;
-  }
-  if (follow == Follow::kNothing) {
-    last_sent_ = true;
-    StartWriteLast(&sent_, grpc::WriteOptions());
-  } else {
-    StartWrite(&sent_);
-  }
-  return Await(&writing_);
+  const grpc::Slice slice(message);
+  grpc::WriteOptions options;
+  if (follow == Follow::kNothing) options.set_last_message();
+  return stream_->Write(grpc::ByteBuffer(&slice, 1), options);
 }
 
-void GenericCall::EndSending() {
-  if (!last_sent_) {
-    {
-      const std::lock_guard lock(mutex_);
-      writing_ = Step::kUnderWay;
-    }
-    StartWritesDone();
-    Await(&writing_);
-  }
-  RemoveHold();
-}
+void GenericCall::EndSending() { stream_->WritesDone(); }
+
+void GenericCall::AwaitHeaders() { stream_->WaitForInitialMetadata(); }
 
 bool GenericCall::Receive(std::string* message) {
-  received_.Clear();
-  {
-    const std::lock_guard lock(mutex_);
-    reading_ = Step::kUnderWay;
-  }
-  StartRead(&received_);
-  return Await(&reading_) && ToString(received_, message);
+  grpc::ByteBuffer buffer;
+  std::vector<grpc::Slice> slices;
+  if (!stream_->Read(&buffer) || !buffer.Dump(&slices).ok()) return false;
+  message->clear();
+  message->reserve(buffer.Length());
+  for (const grpc::Slice& slice : slices)
+    message->append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  return true;
 }
 
-grpc::Status GenericCall::Finish() {
-  RemoveHold();
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return done_; });
-  return status_;
-}
-
-void GenericCall::OnDone(const grpc::Status& status) {
-  // Under the lock, because the object may be gone as soon as Finish returns.
-  const std::lock_guard lock(mutex_);
-  status_ = status;
-  done_ = true;
-  changed_.notify_all();
-}
-
-void GenericCall::Reach(Step* step, bool ok) {
-  const std::lock_guard lock(mutex_);
-  *step = ok ? Step::kDone : Step::kOver;
-  changed_.notify_all();
-}
-
-bool GenericCall::Await(Step* step) {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [step] { return *step != Step::kUnderWay; });
-  return *step == Step::kDone;
-}
+grpc::Status GenericCall::Finish() { return stream_->Finish(); }
 
 }  // namespace plugind::pluginctl

@@ -112,7 +112,6 @@ grpc::Status Reflection::AskOnce(grpc::ClientContext* context, const Request& re
   for (const auto& [key, value] : metadata_) context->AddMetadata(key, value);
   GenericCall call(channel_, kPaths.at(version_), context);
   call.Send(request.SerializeAsString(), Follow::kNothing);
-  call.EndSending();
   std::string bytes, more;
   const bool answered = call.Receive(&bytes);
   if (answered && call.Receive(&more)) context->TryCancel();

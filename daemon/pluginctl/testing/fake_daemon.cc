@@ -1,6 +1,7 @@
 #include "daemon/pluginctl/testing/fake_daemon.h"
 
 #include <google/protobuf/util/time_util.h>
+#include <grpc/grpc.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -44,7 +45,12 @@ grpc::Status RichStatus(grpc::StatusCode code, const std::string& message,
   return {code, message, rich.SerializeAsString()};
 }
 
-FakeDaemon::FakeDaemon(std::string socket) : socket_(std::move(socket)) { Revive(); }
+FakeDaemon::FakeDaemon(std::string socket) : socket_(std::move(socket)) {
+  // Never taken back: the end of gRPC, with its last server, may wait ten seconds for a thread of
+  // its that polls.
+  grpc_init();
+  Revive();
+}
 
 FakeDaemon::~FakeDaemon() {
   if (server_) Kill();

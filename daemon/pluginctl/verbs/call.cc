@@ -134,7 +134,6 @@ class Calling {
       sender = std::thread([&] { SendAll(call, rpc, **source, *method.input_type()); });
     } else {
       call.Send(request, Follow::kNothing);
-      call.EndSending();
     }
     const size_t received = ReceiveAll(call, rpc, *method.output_type());
     (*source)->Interrupt();
@@ -198,8 +197,10 @@ class Calling {
   // How many messages came.
   size_t ReceiveAll(GenericCall& call, grpc::ClientContext& rpc,
                     const google::protobuf::Descriptor& type) {
-    if (options_.verbose && call.AwaitHeaders())
+    if (options_.verbose) {
+      call.AwaitHeaders();
       ShowMetadata("headers", rpc.GetServerInitialMetadata());
+    }
     size_t count = 0;
     for (std::string message; call.Receive(&message);) {
       ++count;
