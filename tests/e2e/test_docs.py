@@ -132,6 +132,18 @@ ELSEWHERE = {
         "tests/bench/CMakeLists.txt",
         "add_test(NAME bench_smoke",
     ),
+    "tests/bench/run.sh calls": (
+        "tests/bench/calls/CMakeLists.txt",
+        "add_test(NAME bench_calls_smoke",
+    ),
+    'tests/bench/run.sh calls --samples 40 --modes unary --sizes 16,65536 --systems "direct,plugind,HAProxy" --json calls.json': (
+        "tests/e2e/test_docs.py",
+        "def test_the_benchmark_has_the_options_that_its_page_names(",
+    ),
+    "tests/bench/run.sh calls --quick": (
+        "tests/bench/calls/CMakeLists.txt",
+        "add_test(NAME bench_calls_smoke",
+    ),
 }
 
 # What a comment says of an exit code holds when something is wrong, which it is not in the walk through the page: there they end with
@@ -289,10 +301,14 @@ def test_the_presets_and_test_names_of_the_pages_exist() -> None:
                 assert collected.returncode == 0, collected.stdout + collected.stderr
 
 
-def test_the_benchmark_has_the_options_that_its_page_names() -> None:
-    sources = "".join(p.read_text() for p in (SOURCE / "tests" / "bench").rglob("*.py"))
-    script = (SOURCE / "tests" / "bench" / "run.sh").read_text()
-    for line in commands(SOURCE / "tests" / "bench" / "README.md"):
+@pytest.mark.parametrize(
+    ("page", "package"), [("README.md", "lifecycle"), ("calls/README.md", "calls")]
+)
+def test_the_benchmark_has_the_options_that_its_page_names(page: str, package: str) -> None:
+    bench = SOURCE / "tests" / "bench"
+    sources = "".join(p.read_text() for p in (bench / package).rglob("*.py"))
+    script = (bench / "run.sh").read_text()
+    for line in commands(bench / page):
         for option in re.findall(r"(?<= )--[a-z-]+", uncommented(line)):
             assert f'"{option}"' in sources or option in script, option
 

@@ -62,7 +62,7 @@ def _to_direct(results: Results) -> Iterator[Aim]:
 
 
 def _cost(results: Results, load: Load, system: str, peer: str) -> float | None:
-    """Above 1: `system` is behind `peer`, in p50 with one call at a time, else in calls a second."""
+    """Above 1: `system` is behind `peer`, in p50 with one call at a time, else in calls/s."""
     if load.in_flight == 1:
         return results.ratio(load, system, "p50", peer)
     return results.ratio(load, peer, "rate", system)

@@ -1,4 +1,4 @@
-"""What was measured: for each load and system a sample a round, from which values and ratios come."""
+"""What was measured: for each load and system a sample a round; values and ratios come from them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_MEDIATOR = "there is none between caller and plugin"
 
 @dataclass
 class Cell:
-    """One load on one system: the values of each metric by round, or `absent`, the reason why there are none."""
+    """One load on one system: each metric's values by round, or `absent`, the reason for none."""
 
     load: Load
     system: str
@@ -105,9 +105,8 @@ class Results:
         return list(self.cell(load, system).rounds.values())
 
     def as_json(self) -> list[dict[str, object]]:
-        return [
-            self._cell_as_json(cell, metric.key) for cell in self._cells.values() for metric in METRICS
-        ]
+        cells = self._cells.values()
+        return [self._cell_as_json(cell, metric.key) for cell in cells for metric in METRICS]
 
     def _cell_as_json(self, cell: Cell, metric: str) -> dict[str, object]:
         head: dict[str, object] = {

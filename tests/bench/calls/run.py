@@ -1,5 +1,6 @@
-"""One run: everything is started once and stays up; then slices of load go round. See README.md for what the figures
-mean.
+"""One run: everything is started once and stays up; then slices of load go round.
+
+See README.md for what the figures mean.
 """
 
 from __future__ import annotations

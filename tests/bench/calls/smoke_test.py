@@ -25,7 +25,8 @@ def problems(document: dict, table: str) -> list[str]:
     found = []
     for cell in document["cells"]:
         system = cell["system"]
-        name = f"{cell['metric']} of {system}, {cell['mode']}, {cell['in_flight']} × {cell['size']}"
+        load = f"{cell['mode']}, {cell['in_flight']} × {cell['size']}"
+        name = f"{cell['metric']} of {system}, {load}"
         if "absent" in cell:
             no_mediator = cell["metric"] == "cpu_mediator" and system in WITHOUT_MEDIATOR
             if system in OURS and not no_mediator:

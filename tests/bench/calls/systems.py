@@ -1,4 +1,7 @@
-"""The ways from a caller to a plugin that are compared. All plugins run the same program, except for go-plugin's."""
+"""The ways from a caller to a plugin that are compared.
+
+All plugins run the same program, except for go-plugin's.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,8 @@ class System:
     def reach(self, target: str) -> None:
         if not self.caller.connected(target, _START_TIMEOUT):
             assert self._program is not None
-            raise RuntimeError(f"{self.column} does not listen; its log:\n{self._program.log_tail()}")
+            log = self._program.log_tail()
+            raise RuntimeError(f"{self.column} does not listen; its log:\n{log}")
         self.target = target
 
     def socket(self) -> Path:
@@ -189,13 +193,15 @@ backend plugin
 
 
 class HaProxyLarge(HaProxy):
-    """Buffers that hold a frame of 64 KiB, and a window that holds several messages of 1 MiB. Large messages take a
-    third of the time; many small ones take longer, so that neither setting is the stronger peer everywhere.
+    """Buffers that hold a message of 64 KiB, and a window that holds several of 1 MiB.
+
+    Large messages take a third of the time; many small ones take longer, so that neither setting is
+    the stronger peer everywhere. tune.h2.max-frame-size stays as it is: with larger frames HAProxy
+    2.6 now and then ends its connection to the plugin with INTERNAL_ERROR.
     """
 
     column = "HAProxy large"
     tuning = """  tune.bufsize 81920
-  tune.h2.max-frame-size 65536
   tune.h2.initial-window-size 8388608
 """
 
@@ -213,8 +219,8 @@ class Nginx(System):
             f"  {kind}_temp_path {directory}/nginx-{kind};\n"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
-        # Connections that are kept for ever, and buffers as large as the messages: with the defaults, those of 1 MiB
-        # take twice as long, and small ones no less.
+        # Connections that are kept for ever, and buffers as large as the messages: with the
+        # defaults, those of 1 MiB take twice as long, and small ones no less.
         config.write_text(
             f"""{user}daemon off;
 worker_processes 1;
@@ -263,7 +269,7 @@ class GrpcProxy(System):
 
 
 class GoPlugin(System):
-    """No mediator either, but another caller and another plugin: both in Go, on hashicorp/go-plugin."""
+    """No mediator either, but another caller and plugin: both in Go, on hashicorp/go-plugin."""
 
     column = "go-plugin"
 

@@ -1,4 +1,4 @@
-"""The results for a person: a block for each kind of load, then the aims, then the reasons for every dash."""
+"""The results for a person: a block for each kind of load, the aims, the reasons for every dash."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ class Table:
         ]
 
     def render(self, heading: list[str], aims: list[Aim]) -> str:
-        lines = [*heading, "medians of the rounds; × is the median of each round's ratio to direct", ""]
+        explanation = "medians of the rounds; × is the median of each round's ratio to direct"
+        lines = [*heading, explanation, ""]
         kinds = dict.fromkeys((load.mode, load.in_flight) for load in self._results.loads)
         for mode, in_flight in kinds:
             loads = [x for x in self._results.loads if (x.mode, x.in_flight) == (mode, in_flight)]
