@@ -1,8 +1,8 @@
 // Keeps one of gRPC's callback threads awake. In gRPC 1.51 the few threads that poll for the
 // callback API wait for a second, and one that has had nothing to do in that second sleeps for 100
 // ms *without polling*. When all of them sleep, whatever arrives waits for up to 100 ms: the first
-// call after a quiet second, or the health check that a restarted plugin becomes READY by. A thread
-// that completes a call begins its second anew, so a call every 900 ms always leaves one polling.
+// call of the control RPC after a quiet second. A thread that completes a call begins its second
+// anew, so a call every 900 ms always leaves one polling.
 // The call goes to a lame channel, where it fails at once and inside the process. Owned by
 // GrpcPluginClientFactory, one for the process; on the supervisor's loop.
 #pragma once

@@ -24,6 +24,7 @@ _NO_READINESS = "it has no notion of readiness: a process that has been forked c
 _NO_HEALTH = "it makes no health checks"
 _IN_PROCESS = "it is a library: its host asks it in the same process"
 _NO_RPC = "it has no RPC: its state is a file beside each service"
+_BARE = "it is no supervisor: it can be asked nothing and tells nobody"
 
 
 def need(program: str, package: str) -> None:
@@ -272,6 +273,34 @@ class GoHost(System):
             assert self._process.stdin is not None
             self._process.stdin.close()
             self._process.wait(30)
+
+
+class BarePidfd(System):
+    """The floor: waits for pidfds and forks again (../pidfd_waiter.cc)."""
+
+    column = "bare pidfd"
+    absent = {
+        "told": _BARE,
+        "overhead": _NO_READINESS,
+        "back": _NO_READINESS,
+        "wakeups_checked": _NO_HEALTH,
+        "get": _BARE,
+        "cold": _BARE,
+        "list": _BARE,
+    }
+
+    def start(self) -> None:
+        program = self.context.fixture.with_name("bench_pidfd_waiter")
+        if not program.exists():
+            raise Skipped(f"SKIPPED: {program.name} has not been built")
+        self.launch([str(program), str(self.context.fixture), *self.names])
+        self.wait_until_all_run()
+
+    def processes(self) -> dict[str, list[int]]:
+        return {self.column: [self.pid]}
+
+    def seen(self, plugin: str, pid: int) -> Report | None:
+        return self.board.wait(self.key, plugin, lambda r: r.kind == "seen" and r.pid == pid)
 
 
 def build_go_host(executable: Path) -> None:

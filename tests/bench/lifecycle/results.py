@@ -16,7 +16,7 @@ class Metric:
     columns: tuple[str, ...]
 
 
-_SYSTEMS = ("plugind", "supervisord", "runit", "s6", "go-plugin host")
+_SYSTEMS = ("plugind", "supervisord", "runit", "s6", "go-plugin host", "bare pidfd")
 _PROCESSES = ("keeper", "daemon", *_SYSTEMS)
 
 METRICS = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lifecycle import procfs
-from lifecycle.peers import S6, GoHost, Runit, Supervisord
+from lifecycle.peers import S6, BarePidfd, GoHost, Runit, Supervisord
 from lifecycle.plugind import Plugind, PlugindCheck
 from lifecycle.results import METRICS, Results
 from lifecycle.system import MILLISECOND, Context, Skipped, System, kill_once
@@ -20,7 +20,7 @@ from lifecycle.system import MILLISECOND, Context, Skipped, System, kill_once
 # second has passed since its start before they restart it.
 _SETTLED_AGE = 1.2
 _YOUNG_AGE = 0.05
-KINDS: tuple[type[System], ...] = (Plugind, Supervisord, Runit, S6, GoHost)
+KINDS: tuple[type[System], ...] = (Plugind, Supervisord, Runit, S6, GoHost, BarePidfd)
 
 
 @dataclass(frozen=True)
