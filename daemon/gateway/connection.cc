@@ -16,6 +16,7 @@ std::string_view View(const uint8_t* data, size_t size) {
 }
 
 constexpr size_t kFrameHead = 9;
+constexpr uint32_t kReadable = EPOLLIN | EPOLLRDHUP | EPOLLET;
 
 }  // namespace
 
@@ -131,7 +132,7 @@ bool Connection::Start(bool server) {
     // A large message then takes fewer turns of writer and reader. The kernel caps it.
     const int bytes = 1 << 20;
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-    if (!worker_.Watch(fd_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *this)) return false;
+    if (!worker_.Watch(fd_.get(), kReadable, *this)) return false;
   }
   worker_.MarkDirty(*this);
   return true;
@@ -141,6 +142,7 @@ void Connection::OnReady(uint32_t events) {
   if (closed_) return;
   if ((events & EPOLLOUT) != 0 && blocked_) {
     blocked_ = false;
+    worker_.Rewatch(fd_.get(), kReadable, *this);
     worker_.MarkDirty(*this);
   }
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) Read();
@@ -198,7 +200,9 @@ void Connection::Write() {
     const Output::Result result = output_.WriteTo(fd_.get());
     if (result == Output::Result::kFailed) return Close(std::strerror(errno));
     if (result == Output::Result::kBlocked) {
+      // Asked for only now: a peer that reads would otherwise wake this thread each time.
       blocked_ = true;
+      worker_.Rewatch(fd_.get(), kReadable | EPOLLOUT, *this);
       break;
     }
   }

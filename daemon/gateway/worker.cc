@@ -84,6 +84,13 @@ bool Worker::Watch(int fd, uint32_t events, EpollTarget& target) {
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
+void Worker::Rewatch(int fd, uint32_t events, EpollTarget& target) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &target;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
+}
+
 void Worker::Unwatch(int fd) { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 void Worker::Adopt(std::unique_ptr<Connection> connection) {
@@ -235,20 +242,19 @@ void Worker::Wait(bool block) {
   const auto poll = [this](int timeout) {
     return ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
   };
-  int count = poll(0);
-  if (count == 0 && block) {
-    const Instant began = clock_.Now();
-    const Duration budget = spin_.Budget(began);
-    if (budget > Duration::zero()) {
-      Instant now = began;
-      while (count == 0 && now - began < budget) {
-        count = poll(0);
-        now = clock_.Now();
-      }
-      spin_.Record(count > 0, now);
+  int count = 0;
+  if (!block) {
+    count = poll(0);
+  } else if (const Instant began = clock_.Now(); spin_.Budget(began) > Duration::zero()) {
+    const Instant until = began + spin_.Budget(began);
+    Instant now = began;
+    while (count == 0 && now < until) {
+      count = poll(0);
+      now = clock_.Now();
     }
-    if (count == 0) count = poll(SleepMilliseconds());
+    spin_.Record(count > 0, now);
   }
+  if (count == 0 && block) count = poll(SleepMilliseconds());
   round_ = clock_.Now();
   bool posted = false;
   for (int i = 0; i < count; ++i) {

@@ -66,6 +66,7 @@ class Worker {
 
   // Edge-triggered unless said otherwise. `target` stays until Unwatch().
   bool Watch(int fd, uint32_t events, EpollTarget& target);
+  void Rewatch(int fd, uint32_t events, EpollTarget& target);
   void Unwatch(int fd);
 
   // Owns `connection` until it is buried.
