@@ -22,7 +22,7 @@ constexpr size_t kReplayOrdinary = size_t{16} * 1024;
 }  // namespace
 
 void Call::Reset() {
-  timer_.Clear();
+  worker_.call_timers().Clear(*this);
   state_ = CallState::kIdle;
   caller_ = nullptr;
   plugin_ = nullptr;
@@ -127,7 +127,7 @@ void Call::Forward(PluginConnection& plugin, const InstancePtr& instance) {
   instance_->in_flight.fetch_add(1, std::memory_order_relaxed);
   ++attempts_;
   state_ = CallState::kForwarded;
-  timer_.Clear();
+  worker_.call_timers().Clear(*this);
   if (deadline_) ArmTimer(*deadline_);
 }
 
@@ -142,12 +142,9 @@ void Call::ComposeRequest() {
   headers.Add(":authority", "localhost");
   headers.Add("content-type", content_type_);
   headers.Add("te", "trailers");
-  if (deadline_) headers.Add("grpc-timeout", FormatTimeout(*deadline_ - worker_.round()));
-  for (const nghttp2_nv& passed : request_.List()) {
-    headers.Add({reinterpret_cast<const char*>(passed.name), passed.namelen},
-                {reinterpret_cast<const char*>(passed.value), passed.valuelen});
-  }
-  headers.Add("traceparent", traceparent_);
+  if (deadline_) headers.AddUnique("grpc-timeout", FormatTimeout(*deadline_ - worker_.round()));
+  headers.AddAll(request_);
+  headers.AddUnique("traceparent", traceparent_);
   headers.Add("plugind-caller", caller_->caller().name);
   if (to_control_) {
     headers.Add("plugind-role", ToString(worker_.routes().RoleOf(caller_->caller())));
@@ -155,9 +152,7 @@ void Call::ComposeRequest() {
   }
 }
 
-void Call::ArmTimer(Instant when) {
-  timer_.Set(when, [this] { OnTimer(); });
-}
+void Call::ArmTimer(Instant when) { worker_.call_timers().Set(*this, when); }
 
 void Call::OnTimer() {
   const Instant now = worker_.round();
@@ -373,7 +368,7 @@ void Call::CallerClosed() {
 
 void Call::End(Outcome outcome, int code) {
   state_ = CallState::kEnded;
-  timer_.Clear();
+  worker_.call_timers().Clear(*this);
   if (counted_) route_->load->in_flight.fetch_sub(1, std::memory_order_relaxed);
   counted_ = false;
   const Duration duration = worker_.Now() - began_;

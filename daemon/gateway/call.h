@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "daemon/gateway/body_queue.h"
+#include "daemon/gateway/call_timers.h"
 #include "daemon/gateway/grpc_wire.h"
 #include "daemon/gateway/header_block.h"
 #include "daemon/gateway/output.h"
@@ -33,9 +34,9 @@ enum class CallState : uint8_t {
   kEnded,
 };
 
-class Call {
+class Call : public CallTimer {
  public:
-  explicit Call(Worker& worker) : worker_(worker), timer_(worker.timers()) {}
+  explicit Call(Worker& worker) : worker_(worker) {}
   void Reset();
 
   CallState state() const { return state_; }
@@ -68,9 +69,10 @@ class Call {
   ssize_t ResponseBodyWanted(size_t limit, uint32_t* flags);
   void ResponseBodyTaken(size_t length, Output& output);
 
-  // ── From the worker: what is borrowed must be copied; the routes have changed
+  // ── From the worker: what is borrowed must be copied; the routes have changed; it is time
   void Settle();
   void Resume();
+  void OnTimer();
 
   // Places in the connections' lists of calls.
   size_t caller_index = 0;
@@ -109,7 +111,6 @@ class Call {
   void Retry(bool executed, Code code, const std::string& why);
   bool RewindRequest();
   void ArmTimer(Instant when);
-  void OnTimer();
 
   // The gateway's own answer.
   void Fail(Outcome outcome, Code code, const std::string& message, std::string_view reason,
@@ -168,7 +169,6 @@ class Call {
   std::string detail_;  // what the gateway told the caller
 
   bool unsettled_ = false;
-  Deadline timer_;
 };
 
 }  // namespace plugind::gateway

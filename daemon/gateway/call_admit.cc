@@ -45,10 +45,15 @@ bool Call::RequestHeader(std::string_view name, std::string_view value) {
       }
       break;
     case HeaderKind::kConsumed:
-      if (name == ":method") http_method_ = value;
-      if (name == ":path") path_ = value;
-      if (name == "grpc-timeout") timeout_text_ = value;
-      if (name == "traceparent" && IsTraceparent(value)) traceparent_ = value;
+      if (name == ":path") {
+        path_ = value;
+      } else if (name == ":method") {
+        http_method_ = value;
+      } else if (name == "grpc-timeout") {
+        timeout_text_ = value;
+      } else if (name == "traceparent" && IsTraceparent(value)) {
+        traceparent_ = value;
+      }
       break;
     case HeaderKind::kReserved:
       if (name == "plugind-plugin") target_ = value;
@@ -150,11 +155,13 @@ bool Call::FindByService(std::string_view service) {
   return true;
 }
 
-// The control server decides by role and method itself, and keeps the record of it.
+// Which role which control method takes, the control server decides; but who has none gets nothing
+// from it, reflection included.
 bool Call::MayCall() {
-  if (to_control_) return true;
   const Caller& caller = caller_->caller();
-  const std::string denial = Denial(worker_.routes(), caller, *route_, path_);
+  const RouteTable& routes = worker_.routes();
+  const std::string denial =
+      to_control_ ? ControlDenial(routes, caller, path_) : Denial(routes, caller, *route_, path_);
   if (denial.empty()) return true;
   if (worker_.shared().told.denied) {
     worker_.shared().told.denied(Denied{caller.name, caller.pid, route_->plugin, path_, denial});

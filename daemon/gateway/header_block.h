@@ -14,8 +14,20 @@ namespace plugind::gateway {
 class HeaderBlock {
  public:
   void Add(std::string_view name, std::string_view value) {
-    entries_.push_back({bytes_.size(), name.size(), value.size()});
+    entries_.push_back({bytes_.size(), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
     bytes_.append(name).append(value);
+  }
+  // Not for HPACK's dynamic table: it will not come again and would push out what does.
+  void AddUnique(std::string_view name, std::string_view value) {
+    Add(name, value);
+    entries_.back().flags = NGHTTP2_NV_FLAG_NO_INDEX;
+  }
+  void AddAll(const HeaderBlock& other) {
+    for (Entry entry : other.entries_) {
+      entry.at += bytes_.size();
+      entries_.push_back(entry);
+    }
+    bytes_.append(other.bytes_);
   }
   void Clear() {
     bytes_.clear();
@@ -36,8 +48,8 @@ class HeaderBlock {
   const std::vector<nghttp2_nv>& List() {
     list_.clear();
     for (const Entry& entry : entries_) {
-      list_.push_back({Bytes(entry.at), Bytes(entry.at + entry.name), entry.name, entry.value,
-                       NGHTTP2_NV_FLAG_NONE});
+      list_.push_back(
+          {Bytes(entry.at), Bytes(entry.at + entry.name), entry.name, entry.value, entry.flags});
     }
     return list_;
   }
@@ -47,6 +59,7 @@ class HeaderBlock {
     size_t at;
     size_t name;
     size_t value;
+    uint8_t flags;
   };
   std::string_view Name(const Entry& entry) const {
     return std::string_view(bytes_).substr(entry.at, entry.name);

@@ -232,7 +232,8 @@ void Worker::RunPosted() {
 }
 
 int Worker::SleepMilliseconds() const {
-  const std::optional<Instant> next = timers_.Next();
+  std::optional<Instant> next = timers_.Next();
+  if (const auto call = call_timers_.Next(); call && (!next || *call < *next)) next = call;
   if (!next) return -1;
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*next - clock_.Now()).count();
   return static_cast<int>(std::clamp<int64_t>(wait, 0, std::numeric_limits<int>::max()));
@@ -282,6 +283,7 @@ void Worker::Round(bool block) {
   Wait(block && resuming_.empty());
   ReadOn();
   timers_.RunDue(round_);
+  call_timers_.TakeDue(round_, [](CallTimer& timer) { static_cast<Call&>(timer).OnTimer(); });
   if (routes_changed_) ResumeHeld();
   WriteOut();
   graveyard_.clear();

@@ -20,6 +20,7 @@
 #include "daemon/base/timer_queue.h"
 #include "daemon/base/unique_fd.h"
 #include "daemon/gateway/call_stats.h"
+#include "daemon/gateway/call_timers.h"
 #include "daemon/gateway/route_table.h"
 #include "daemon/gateway/shared.h"
 #include "daemon/gateway/spin.h"
@@ -57,6 +58,7 @@ class Worker {
   Shared& shared() { return shared_; }
   CallStats& mutable_stats() { return stats_; }
   TimerQueue& timers() { return timers_; }
+  CallTimers& call_timers() { return call_timers_; }
   // Of this round: good for deadlines. Measure with Now().
   Instant round() const { return round_; }
   Instant Now() const { return clock_.Now(); }
@@ -113,6 +115,7 @@ class Worker {
   UniqueFd epoll_;
   UniqueFd wake_;
   TimerQueue timers_;
+  CallTimers call_timers_;
   CallStats stats_;
   RouteTablePtr routes_;
   Spin spin_;
