@@ -60,4 +60,13 @@ std::string Denial(const RouteTable& table, const Caller& caller, const Route& r
   return what + "add \"" + caller.name + "\" to access.callers of plugin " + route.plugin;
 }
 
+std::string ControlDenial(const RouteTable& table, const Caller& caller, std::string_view method) {
+  if (table.RoleOf(caller) != Role::kNone) return "";
+  const std::string what = caller.name + " may not call plugind" + std::string(method) + ": ";
+  if (caller.kind == Caller::Kind::kPlugin) {
+    return what + "no plugin takes part in plugind's control, whatever control.viewers says";
+  }
+  return what + "add \"" + caller.name + "\" to control.viewers in plugind.toml";
+}
+
 }  // namespace plugind::gateway

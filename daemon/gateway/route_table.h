@@ -89,5 +89,8 @@ using RouteTablePtr = std::shared_ptr<const RouteTable>;
 // caller, the plugin, the method and the setting that would allow it.
 std::string Denial(const RouteTable& table, const Caller& caller, const Route& route,
                    std::string_view method);
+// The same for the control server, as far as it can be said without knowing its methods: who has no
+// role at all may not call it.
+std::string ControlDenial(const RouteTable& table, const Caller& caller, std::string_view method);
 
 }  // namespace plugind::gateway
