@@ -37,7 +37,9 @@ const auto kNoMethod = R"( is no method: write "/package.Service/Method")"s;
 const auto kNoCapability =
     R"( is no capability: 1 to 128 letters, digits, "-", "_" and ".", with a letter or digit at both ends)"s;
 const auto kNoAddress =
-    R"( is no address: write "HOST:PORT", "[IPV6]:PORT", "unix:PATH", or "" for none)"s;
+    R"( is no address: write "127.0.0.1:PORT", "[::1]:PORT", "unix:PATH", or "" for none)"s;
+const auto kNotLoopback =
+    R"( is not this machine alone: write 127.0.0.1, [::1] or localhost, or "unix:PATH")"s;
 const auto kNoDuration = R"(: durations are strings with a unit: "250ms", "10s", "5m")"s;
 
 std::vector<Malformed> PluginFiles() {
@@ -488,6 +490,18 @@ listen = ":9464")",
        R"([metrics]
 listen = "::1:9464")",
        {At(2, 10, R"("listen": "::1:9464")" + kNoAddress)}},
+      {"AListenAddressThatOthersReach",
+       R"([metrics]
+listen = "0.0.0.0:9464")",
+       {At(2, 10, R"("listen": "0.0.0.0:9464")" + kNotLoopback)}},
+      {"AListenAddressByName",
+       R"([metrics]
+listen = "127.0.0.1.example.com:9464")",
+       {At(2, 10, R"("listen": "127.0.0.1.example.com:9464")" + kNotLoopback)}},
+      {"AListenIpv6AddressThatOthersReach",
+       R"([metrics]
+listen = "[::]:9464")",
+       {At(2, 10, R"("listen": "[::]:9464")" + kNotLoopback)}},
       {"ASocketWithoutPath",
        R"([metrics]
 listen = "unix:")",

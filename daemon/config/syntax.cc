@@ -1,5 +1,6 @@
 #include "daemon/config/syntax.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -34,6 +35,14 @@ bool IsIdentifier(std::string_view text) {
   return !text.empty() && !IsDigit(text[0]) && std::all_of(text.begin(), text.end(), [](char c) {
     return IsAlphanumeric(c) || c == '_';
   });
+}
+
+// Written out, so that no resolver decides who may connect.
+bool IsLoopback(std::string_view host) {
+  if (host == "localhost" || host == "[::1]") return true;
+  in_addr address{};
+  return ::inet_pton(AF_INET, std::string(host).c_str(), &address) == 1 &&
+         ntohl(address.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
 }
 
 template <typename T>
@@ -185,10 +194,15 @@ std::string CheckListen(std::string_view text) {
       return IsAlphanumeric(c) || c == '.' || c == '-' || (bracketed && (c == ':' || c == '%'));
     };
     const auto inner = bracketed ? host.substr(1, host.size() - 2) : host;
-    if (std::all_of(inner.begin(), inner.end(), is_host_character)) return "";
+    if (IsLoopback(host)) return "";
+    if (std::all_of(inner.begin(), inner.end(), is_host_character)) {
+      return fmt::format(
+          R"({} is not this machine alone: write 127.0.0.1, [::1] or localhost, or "unix:PATH")",
+          Shown(text));
+    }
   }
   return fmt::format(
-      R"({} is no address: write "HOST:PORT", "[IPV6]:PORT", "unix:PATH", or "" for none)",
+      R"({} is no address: write "127.0.0.1:PORT", "[::1]:PORT", "unix:PATH", or "" for none)",
       Shown(text));
 }
 

@@ -35,7 +35,7 @@ std::string CheckEnvironmentName(std::string_view text);
 // The same for the magic cookie, whose default is a name of plugind's own.
 std::string CheckCookieName(std::string_view text);
 
-// "HOST:PORT", "[IPV6]:PORT", "unix:PATH" or "".
+// "HOST:PORT" where only this machine gets at (127.0.0.1, [::1], localhost), "unix:PATH" or "".
 std::string CheckListen(std::string_view text);
 
 // For strings that may be anything but empty.
