@@ -15,7 +15,7 @@ namespace plugind::gateway {
 // What of a call the heap needs. Not copied while it is set.
 struct CallTimer {
   static constexpr size_t kUnset = static_cast<size_t>(-1);
-  Instant when;
+  Instant due;
   size_t place = kUnset;
   bool armed() const { return place != kUnset; }
 };
@@ -27,7 +27,7 @@ class CallTimers {
       timer.place = heap_.size();
       heap_.push_back(&timer);
     }
-    timer.when = when;
+    timer.due = when;
     Settle(timer);
   }
 
@@ -44,15 +44,15 @@ class CallTimers {
 
   std::optional<Instant> Next() const {
     if (heap_.empty()) return std::nullopt;
-    return heap_.front()->when;
+    return heap_.front()->due;
   }
 
-  // Clears and passes on what is due at `now`, earliest first. `due` may set and clear any.
-  void TakeDue(Instant now, const std::function<void(CallTimer&)>& due) {
-    while (!heap_.empty() && heap_.front()->when <= now) {
+  // Clears and passes on what is due at `now`, earliest first. `expire` may set and clear any.
+  void TakeDue(Instant now, const std::function<void(CallTimer&)>& expire) {
+    while (!heap_.empty() && heap_.front()->due <= now) {
       CallTimer& timer = *heap_.front();
       Clear(timer);
-      due(timer);
+      expire(timer);
     }
   }
 
@@ -64,15 +64,15 @@ class CallTimers {
   // Up or down to where it belongs.
   void Settle(CallTimer& timer) {
     size_t place = timer.place;
-    while (place > 0 && timer.when < heap_[(place - 1) / 2]->when) {
+    while (place > 0 && timer.due < heap_[(place - 1) / 2]->due) {
       Put(heap_[(place - 1) / 2], place);
       place = (place - 1) / 2;
     }
     while (true) {
       size_t child = place * 2 + 1;
       if (child >= heap_.size()) break;
-      if (child + 1 < heap_.size() && heap_[child + 1]->when < heap_[child]->when) ++child;
-      if (heap_[child]->when >= timer.when) break;
+      if (child + 1 < heap_.size() && heap_[child + 1]->due < heap_[child]->due) ++child;
+      if (heap_[child]->due >= timer.due) break;
       Put(heap_[child], place);
       place = child;
     }
