@@ -36,6 +36,7 @@ TEST_F(ErrorTest, NoSocketMeansUnreachableAndNamesIt) {
                                                {"wait", "kv", "--for", "READY"},
                                                {"start", "kv"},
                                                {"reload"},
+                                               {"call", "kv/kv.v1.KV/Get"},
                                                {"info"}}) {
     std::vector<std::string> arguments = {"--socket", path};
     arguments.insert(arguments.end(), verb.begin(), verb.end());
@@ -143,6 +144,7 @@ TEST_F(ErrorTest, HelpIsNoError) {
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--help"},
                                                     {"-h"},
                                                     {"wait", "--help"},
+                                                    {"call", "--help"},
                                                     {"config", "show", "--help"}}) {
     const Result result = Pluginctl(arguments);
     EXPECT_EQ(result.code, 0);

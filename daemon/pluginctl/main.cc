@@ -278,9 +278,10 @@ class CommandLine {
     verb->add_option_function<std::string>("TARGET", target, "NAME[/SERVICE[/METHOD]]")
         ->required()
         ->type_name("");
-    verb->add_option("-d,--data", call_.data,
-                     "Requests as JSON documents, one or, for a stream, any number; @FILE or - "
-                     "(standard input) has them; none: an empty message, or an empty stream")
+    verb->add_option(
+            "-d,--data", call_.data,
+            "The requests: JSON documents, @FILE or - (standard input); else nothing is set in "
+            "the message, or a stream is empty")
         ->type_name("JSON");
     const auto header = [this](const std::vector<std::string>& given) {
       for (const std::string& text : given) {

@@ -10,6 +10,11 @@
 
 namespace plugind::pluginctl {
 
+// To plugind: which plugin a call is for. From it, where a plugin was lost: whether the call may
+// have been executed, "no" or "maybe".
+inline constexpr const char* kPluginKey = "plugind-plugin";
+inline constexpr const char* kExecutedKey = "plugind-executed";
+
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 
 // Takes "KEY: VALUE" apart; the value of a key that ends in "-bin" is base64. Returns what is wrong

@@ -18,8 +18,12 @@ using google::protobuf::FileDescriptorProto;
 constexpr std::array kPaths = {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
                                "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"};
 
+// More than plugind holds a call for a plugin that is on its way back.
+constexpr Duration kAnswerWithin = std::chrono::seconds(30);
+
 // Far beyond any plugin's.
 constexpr size_t kMostQuestions = 1000;
+constexpr int kMostLosses = 3;
 constexpr size_t kMostFiles = 1000;
 constexpr size_t kMostBytes = 8 << 20;
 constexpr size_t kMostNameBytes = 64 << 20;
@@ -96,14 +100,17 @@ grpc::Status Reflection::Keep(const std::string& bytes) {
 }
 
 grpc::Status Reflection::Ask(const Request& request, Response* response) {
-  for (;;) {
+  for (int losses = 0;;) {
     if (++questions_ > kMostQuestions) return TooMuch("no end");
-    const Deadline soon = std::min(deadline_, DeadlineAfter(kAnswerLimit));
-    const grpc::Status status = connection_.Retry(
+    const Deadline soon = std::min(deadline_, DeadlineAfter(kAnswerWithin));
+    grpc::Status status = connection_.Retry(
         soon, [&](grpc::ClientContext* context) { return AskOnce(context, request, response); });
-    if (status.error_code() != grpc::StatusCode::UNIMPLEMENTED || version_ + 1 == kPaths.size())
-      return status;
-    ++version_;
+    // The plugin died under the question: the next one is held until it is back.
+    const bool lost = status.error_code() == grpc::StatusCode::UNAVAILABLE && ended_by_plugind_;
+    const bool other_version =
+        status.error_code() == grpc::StatusCode::UNIMPLEMENTED && version_ + 1 < kPaths.size();
+    if (other_version) ++version_;
+    if (!other_version && !(lost && ++losses < kMostLosses)) return status;
   }
 }
 
@@ -116,6 +123,7 @@ grpc::Status Reflection::AskOnce(grpc::ClientContext* context, const Request& re
   const bool answered = call.Receive(&bytes);
   if (answered && call.Receive(&more)) context->TryCancel();
   grpc::Status status = call.Finish();
+  ended_by_plugind_ = context->GetServerTrailingMetadata().contains(kExecutedKey);
   if (answered && !more.empty()) status = grpc::Status::OK;
   if (status.ok() && !(answered && response->ParseFromString(bytes)))
     return {grpc::StatusCode::DATA_LOSS, "the plugin's reflection has no answer"};

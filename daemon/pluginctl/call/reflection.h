@@ -21,7 +21,7 @@ namespace plugind::pluginctl {
 class Reflection final : public google::protobuf::DescriptorDatabase {
  public:
   // `metadata` goes with every question, of which each must be answered by `deadline` and within
-  // kAnswerLimit. `connection` outlives it.
+  // half a minute. `connection` outlives it.
   Reflection(Connection& connection, std::shared_ptr<grpc::Channel> channel, Metadata metadata,
              Deadline deadline);
 
@@ -57,7 +57,8 @@ class Reflection final : public google::protobuf::DescriptorDatabase {
   WellKnownTypes well_known_;
   google::protobuf::SimpleDescriptorDatabase known_;
   grpc::Status failure_;
-  size_t version_ = 0;  // of the service: which of its names the plugin knows
+  size_t version_ = 0;             // of the service: which of its names the plugin knows
+  bool ended_by_plugind_ = false;  // the last question: the plugin was lost
   size_t questions_ = 0;
   size_t files_ = 0;
   size_t bytes_ = 0;

@@ -65,9 +65,24 @@ class FakePlugin::ReflectionCall final : public grpc::ServerGenericBidiReactor {
   grpc::ByteBuffer received_, sent_;
 };
 
+// gRPC lets no server have one that another has had.
+class FakePlugin::ReflectionService final : public grpc::CallbackGenericService {
+ public:
+  explicit ReflectionService(FakePlugin& plugin) : plugin_(plugin) {}
+
+ private:
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override {
+    return plugin_.Reflect(context);
+  }
+
+  FakePlugin& plugin_;
+};
+
 void FakePlugin::Register(grpc::ServerBuilder* builder) {
   builder->RegisterService(static_cast<echo::v1::Echo::Service*>(this));
-  builder->RegisterCallbackGenericService(this);
+  reflection_service_ = std::make_unique<ReflectionService>(*this);
+  builder->RegisterCallbackGenericService(reflection_service_.get());
 }
 
 void FakePlugin::Offer(Reflection reflection) {
@@ -89,6 +104,11 @@ void FakePlugin::DescribeInBytes(std::vector<std::string> files) {
 void FakePlugin::FailReflection(grpc::Status status) {
   const std::lock_guard lock(mutex_);
   reflection_end_ = std::move(status);
+}
+
+void FakePlugin::LoseReflection(int questions) {
+  const std::lock_guard lock(mutex_);
+  to_lose_ = questions;
 }
 
 int FakePlugin::calls() const {
@@ -184,8 +204,7 @@ grpc::Status FakePlugin::Hang(Context* context, const Message*, grpc::ServerWrit
   return grpc::Status::CANCELLED;
 }
 
-grpc::ServerGenericBidiReactor* FakePlugin::CreateReactor(
-    grpc::GenericCallbackServerContext* context) {
+grpc::ServerGenericBidiReactor* FakePlugin::Reflect(grpc::GenericCallbackServerContext* context) {
   grpc::Status end = CheckName(context->client_metadata());
   const std::lock_guard lock(mutex_);
   const std::string version = reflection_ == Reflection::kV1 ? "v1" : "v1alpha";
@@ -193,6 +212,11 @@ grpc::ServerGenericBidiReactor* FakePlugin::CreateReactor(
       reflection_ != Reflection::kNone &&
       context->method() == "/grpc.reflection." + version + ".ServerReflection/ServerReflectionInfo";
   if (end.ok()) end = offered ? reflection_end_ : grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "");
+  if (end.ok() && to_lose_ > 0) {
+    --to_lose_;
+    context->AddTrailingMetadata("plugind-executed", "maybe");
+    end = RichStatus(grpc::StatusCode::UNAVAILABLE, "lost", "PLUGIN_LOST");
+  }
   return new ReflectionCall(*this, std::move(end));
 }
 

@@ -9,6 +9,7 @@
 
 #include <condition_variable>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -18,7 +19,7 @@
 
 namespace plugind::pluginctl::testing {
 
-class FakePlugin final : private echo::v1::Echo::Service, private grpc::CallbackGenericService {
+class FakePlugin final : private echo::v1::Echo::Service {
  public:
   static constexpr const char* kName = "echo";
 
@@ -28,7 +29,7 @@ class FakePlugin final : private echo::v1::Echo::Service, private grpc::Callback
     kV1Alpha,
   };
 
-  // Before the server is started, which the plugin outlives.
+  // Before the server is started, which the plugin outlives; then one after it may have it.
   void Register(grpc::ServerBuilder* builder);
 
   void Offer(Reflection reflection);
@@ -37,6 +38,8 @@ class FakePlugin final : private echo::v1::Echo::Service, private grpc::Callback
   void DescribeInBytes(std::vector<std::string> files);
   // Reflection ends with this status.
   void FailReflection(grpc::Status status);
+  // The next questions of this number end as if the plugin had died under them.
+  void LoseReflection(int questions);
 
   int calls() const;
   // What came with the newest call; empty: it was not there.
@@ -49,6 +52,7 @@ class FakePlugin final : private echo::v1::Echo::Service, private grpc::Callback
   using Context = grpc::ServerContext;
   using Message = echo::v1::Message;
   class ReflectionCall;
+  class ReflectionService;
 
   grpc::Status Say(Context*, const Message*, Message*) override;
   grpc::Status Collect(Context*, grpc::ServerReader<Message>*, Message*) override;
@@ -56,7 +60,7 @@ class FakePlugin final : private echo::v1::Echo::Service, private grpc::Callback
   grpc::Status Chat(Context*, grpc::ServerReaderWriter<Message, Message>*) override;
   grpc::Status Fail(Context*, const echo::v1::Failure*, Message*) override;
   grpc::Status Hang(Context*, const Message*, grpc::ServerWriter<Message>*) override;
-  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext*) override;
+  grpc::ServerGenericBidiReactor* Reflect(grpc::GenericCallbackServerContext* context);
 
   // Whether the call is for this plugin.
   grpc::Status Admit(Context* context);
@@ -64,11 +68,13 @@ class FakePlugin final : private echo::v1::Echo::Service, private grpc::Callback
   grpc::reflection::v1::ServerReflectionResponse Answer(
       const grpc::reflection::v1::ServerReflectionRequest& question) const;
 
+  std::unique_ptr<grpc::CallbackGenericService> reflection_service_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   Reflection reflection_ = Reflection::kV1Alpha;
   std::optional<std::vector<std::string>> files_;
   grpc::Status reflection_end_;
+  int to_lose_ = 0;
   int calls_ = 0;
   int cancelled_ = 0;
   std::multimap<std::string, std::string> received_;

@@ -22,9 +22,6 @@ using google::protobuf::MethodDescriptor;
 using google::protobuf::ServiceDescriptor;
 using Got = RequestSource::Got;
 
-constexpr const char* kPluginKey = "plugind-plugin";
-constexpr const char* kExecutedKey = "plugind-executed";
-
 std::string Find(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata,
                  const char* key) {
   const auto found = metadata.find(key);

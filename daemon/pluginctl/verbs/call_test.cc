@@ -247,6 +247,15 @@ TEST_F(CallTest, ADeniedReflectionIsDenied) {
                                 HasSubstr("reason: ACCESS_DENIED")));
 }
 
+TEST_F(CallTest, APluginThatDiesUnderReflectionIsAskedAgain) {
+  plugin().LoseReflection(2);
+  EXPECT_EQ(Call("Say", "{}").out, "{}\n");
+  plugin().LoseReflection(99);
+  const Result result = Call("Say", "{}");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, StartsWith("error: UNAVAILABLE: lost\n"));
+}
+
 TEST_F(CallTest, WithoutReflectionItSaysWhatHelps) {
   plugin().Offer(FakePlugin::Reflection::kNone);
   const Result result = Call("Say", "{}");
