@@ -23,8 +23,9 @@ std::unique_ptr<grpc::Server> Build(grpc::ServerBuilder& builder) {
 
 ControlServer::ControlServer(const DaemonParts& parts)
     : loop_(parts.loop),
-      service_(parts, followers_),
-      health_(parts.loop, parts.supervisor, followers_) {
+      gate_(parts.audit, parts.denied),
+      service_(parts, followers_, gate_),
+      health_(parts.loop, parts.supervisor, followers_, gate_) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   builder.RegisterService(&service_);

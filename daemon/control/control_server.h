@@ -10,6 +10,7 @@
 
 #include "daemon/base/unique_fd.h"
 #include "daemon/control/control_service.h"
+#include "daemon/control/gate.h"
 #include "daemon/control/health_service.h"
 
 namespace plugind::control {
@@ -28,6 +29,7 @@ class ControlServer {
  private:
   EventLoop& loop_;
   Followers followers_;
+  const Gate gate_;
   ControlService service_;
   HealthService health_;
   std::unique_ptr<grpc::Server> server_;

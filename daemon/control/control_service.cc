@@ -28,13 +28,29 @@ uint64_t AddBatch(const std::vector<Item>& items, uint64_t next, const AddFn& ad
 
 }  // namespace
 
-ControlService::ControlService(DaemonParts parts, Followers& followers)
-    : parts_(std::move(parts)), followers_(followers) {}
+ControlService::ControlService(DaemonParts parts, Followers& followers, const Gate& gate)
+    : parts_(std::move(parts)), followers_(followers), gate_(gate) {}
 
-grpc::ServerUnaryReactor* ControlService::OnLoop(grpc::CallbackServerContext* context,
-                                                 std::function<grpc::Status()> answer) {
+grpc::ServerUnaryReactor* ControlService::Read(grpc::CallbackServerContext* context, Method method,
+                                               const std::string& plugin,
+                                               std::function<grpc::Status()> answer) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  parts_.loop.Post([reactor, answer = std::move(answer)] { reactor->Finish(answer()); });
+  parts_.loop.Post(
+      [this, reactor, caller = CallerOf(*context), method, plugin, answer = std::move(answer)] {
+        const grpc::Status admitted = gate_.Admit(caller, method, plugin);
+        reactor->Finish(admitted.ok() ? answer() : admitted);
+      });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ControlService::Change(grpc::CallbackServerContext* context,
+                                                 Method method, const std::string& plugin,
+                                                 std::function<grpc::Status()> change) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  parts_.loop.Post(
+      [this, reactor, caller = CallerOf(*context), method, plugin, change = std::move(change)] {
+        reactor->Finish(gate_.Change(caller, method, plugin, change));
+      });
   return reactor;
 }
 
@@ -54,7 +70,7 @@ void ControlService::FillPlugin(const supervisor::PluginStatus& status, size_t m
 grpc::ServerUnaryReactor* ControlService::ListPlugins(grpc::CallbackServerContext* context,
                                                       const v1::ListPluginsRequest*,
                                                       v1::ListPluginsResponse* response) {
-  return OnLoop(context, [this, response] {
+  return Read(context, Method::kListPlugins, "", [this, response] {
     for (const auto& status : parts_.supervisor.List()) {
       FillPlugin(status, kTailInLists, response->add_plugins());
     }
@@ -65,7 +81,7 @@ grpc::ServerUnaryReactor* ControlService::ListPlugins(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* ControlService::GetPlugin(grpc::CallbackServerContext* context,
                                                     const v1::GetPluginRequest* request,
                                                     v1::GetPluginResponse* response) {
-  return OnLoop(context, [this, request, response] {
+  return Read(context, Method::kGetPlugin, request->name(), [this, request, response] {
     const auto status = parts_.supervisor.Get(request->name());
     if (!status.ok()) return ToGrpc(status.status());
     FillPlugin(*status, kTail, response->mutable_plugin());
@@ -74,10 +90,10 @@ grpc::ServerUnaryReactor* ControlService::GetPlugin(grpc::CallbackServerContext*
 }
 
 template <typename Request, typename Response>
-grpc::ServerUnaryReactor* ControlService::Act(grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* ControlService::Act(grpc::CallbackServerContext* context, Method method,
                                               const Request* request, Response* response,
                                               Verb verb) {
-  return OnLoop(context, [this, request, response, verb] {
+  return Change(context, method, request->name(), [this, request, response, verb] {
     const uint64_t sequence = parts_.events.next_sequence();
     const absl::Status done = verb(parts_.supervisor, request->name());
     if (!done.ok()) return ToGrpc(done);
@@ -91,43 +107,44 @@ grpc::ServerUnaryReactor* ControlService::Act(grpc::CallbackServerContext* conte
 grpc::ServerUnaryReactor* ControlService::StartPlugin(grpc::CallbackServerContext* context,
                                                       const v1::StartPluginRequest* request,
                                                       v1::StartPluginResponse* response) {
-  return Act(context, request, response, [](supervisor::Supervisor& all, const std::string& name) {
-    return all.StartPlugin(name);
-  });
+  return Act(
+      context, Method::kStartPlugin, request, response,
+      [](supervisor::Supervisor& all, const std::string& name) { return all.StartPlugin(name); });
 }
 grpc::ServerUnaryReactor* ControlService::StopPlugin(grpc::CallbackServerContext* context,
                                                      const v1::StopPluginRequest* request,
                                                      v1::StopPluginResponse* response) {
-  return Act(context, request, response, [](supervisor::Supervisor& all, const std::string& name) {
-    return all.StopPlugin(name);
-  });
+  return Act(
+      context, Method::kStopPlugin, request, response,
+      [](supervisor::Supervisor& all, const std::string& name) { return all.StopPlugin(name); });
 }
 grpc::ServerUnaryReactor* ControlService::RestartPlugin(grpc::CallbackServerContext* context,
                                                         const v1::RestartPluginRequest* request,
                                                         v1::RestartPluginResponse* response) {
-  return Act(context, request, response, [](supervisor::Supervisor& all, const std::string& name) {
-    return all.RestartPlugin(name);
-  });
+  return Act(
+      context, Method::kRestartPlugin, request, response,
+      [](supervisor::Supervisor& all, const std::string& name) { return all.RestartPlugin(name); });
 }
 grpc::ServerUnaryReactor* ControlService::EnablePlugin(grpc::CallbackServerContext* context,
                                                        const v1::EnablePluginRequest* request,
                                                        v1::EnablePluginResponse* response) {
-  return Act(context, request, response, [](supervisor::Supervisor& all, const std::string& name) {
-    return all.EnablePlugin(name);
-  });
+  return Act(
+      context, Method::kEnablePlugin, request, response,
+      [](supervisor::Supervisor& all, const std::string& name) { return all.EnablePlugin(name); });
 }
 grpc::ServerUnaryReactor* ControlService::DisablePlugin(grpc::CallbackServerContext* context,
                                                         const v1::DisablePluginRequest* request,
                                                         v1::DisablePluginResponse* response) {
-  return Act(context, request, response, [](supervisor::Supervisor& all, const std::string& name) {
-    return all.DisablePlugin(name);
-  });
+  return Act(
+      context, Method::kDisablePlugin, request, response,
+      [](supervisor::Supervisor& all, const std::string& name) { return all.DisablePlugin(name); });
 }
 
 grpc::ServerUnaryReactor* ControlService::Reload(grpc::CallbackServerContext* context,
                                                  const v1::ReloadRequest* request,
                                                  v1::ReloadResponse* response) {
-  return OnLoop(context, [this, request, response] {
+  const Method method = request->name().empty() ? Method::kReloadAll : Method::kReloadPlugin;
+  return Change(context, method, request->name(), [this, request, response] {
     const uint64_t sequence = parts_.events.next_sequence();
     config::Diff diff;
     const grpc::Status status = parts_.reload(request->name(), &diff);
@@ -139,11 +156,15 @@ grpc::ServerUnaryReactor* ControlService::Reload(grpc::CallbackServerContext* co
 }
 
 grpc::ServerWriteReactor<v1::StreamLogsResponse>* ControlService::StreamLogs(
-    grpc::CallbackServerContext*, const v1::StreamLogsRequest* request) {
+    grpc::CallbackServerContext* context, const v1::StreamLogsRequest* request) {
   // The request lives as long as the call, but the loop may outlive it: copy.
   auto next = std::make_shared<uint64_t>(0);
   return new LoopStream<v1::StreamLogsResponse>(
-      parts_.loop, followers_, [this, request = *request, next](v1::StreamLogsResponse* response) {
+      parts_.loop, followers_,
+      [this, caller = CallerOf(*context), name = request->name()] {
+        return gate_.Admit(caller, Method::kStreamLogs, name);
+      },
+      [this, request = *request, next](v1::StreamLogsResponse* response) {
         const auto found = parts_.supervisor.Get(request.name());
         if (!found.ok()) return Turn::End(ToGrpc(found.status()));
         const observe::PluginLog& log = *parts_.supervisor.Log(request.name());
@@ -164,10 +185,14 @@ grpc::ServerWriteReactor<v1::StreamLogsResponse>* ControlService::StreamLogs(
 }
 
 grpc::ServerWriteReactor<v1::WatchEventsResponse>* ControlService::WatchEvents(
-    grpc::CallbackServerContext*, const v1::WatchEventsRequest* request) {
+    grpc::CallbackServerContext* context, const v1::WatchEventsRequest* request) {
   auto next = std::make_shared<uint64_t>(std::max<uint64_t>(request->from_sequence(), 1));
   return new LoopStream<v1::WatchEventsResponse>(
-      parts_.loop, followers_, [this, request = *request, next](v1::WatchEventsResponse* response) {
+      parts_.loop, followers_,
+      [this, caller = CallerOf(*context), name = request->name()] {
+        return gate_.Admit(caller, Method::kWatchEvents, name);
+      },
+      [this, request = *request, next](v1::WatchEventsResponse* response) {
         while (*next < parts_.events.next_sequence()) {
           *next = AddBatch(parts_.events.Read(*next, kBatch), *next,
                            [&](const observe::Event& event) -> size_t {
@@ -186,7 +211,7 @@ grpc::ServerWriteReactor<v1::WatchEventsResponse>* ControlService::WatchEvents(
 grpc::ServerUnaryReactor* ControlService::GetDaemonInfo(grpc::CallbackServerContext* context,
                                                         const v1::GetDaemonInfoRequest*,
                                                         v1::GetDaemonInfoResponse* response) {
-  return OnLoop(context, [this, response] {
+  return Read(context, Method::kGetDaemonInfo, "", [this, response] {
     parts_.info(response);
     response->set_plugins(static_cast<uint32_t>(parts_.supervisor.config().plugins.size()));
     response->set_event_sequence(parts_.events.next_sequence() - 1);

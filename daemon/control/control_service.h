@@ -7,7 +7,10 @@
 
 #include "daemon/base/event_loop.h"
 #include "daemon/config/diff.h"
+#include "daemon/control/access.h"
+#include "daemon/control/gate.h"
 #include "daemon/control/loop_stream.h"
+#include "daemon/observe/audit_log.h"
 #include "daemon/observe/event_log.h"
 #include "daemon/supervisor/supervisor.h"
 #include "plugind/control/v1/control.grpc.pb.h"
@@ -25,11 +28,14 @@ struct DaemonParts {
   std::function<void(v1::GetDaemonInfoResponse*)> info;
   // Where programs reach a plugin through the gateway; a gRPC target, "" for none.
   std::function<std::string(const std::string& plugin)> address;
+  observe::AuditLog& audit;
+  std::function<void(const observe::Denial&)> denied;
 };
 
 class ControlService final : public v1::PluginControl::CallbackService {
  public:
-  ControlService(DaemonParts parts, Followers& followers);
+  // Both outlive it.
+  ControlService(DaemonParts parts, Followers& followers, const Gate& gate);
 
   grpc::ServerUnaryReactor* ListPlugins(grpc::CallbackServerContext*, const v1::ListPluginsRequest*,
                                         v1::ListPluginsResponse*) override;
@@ -62,16 +68,20 @@ class ControlService final : public v1::PluginControl::CallbackService {
   // A plain function: GCC 12's sanitizers report a stack underflow in calls by pointer to member.
   using Verb = absl::Status (*)(supervisor::Supervisor&, const std::string& name);
   template <typename Request, typename Response>
-  grpc::ServerUnaryReactor* Act(grpc::CallbackServerContext* context, const Request* request,
-                                Response* response, Verb verb);
-  // Runs `answer` on the loop and finishes the call with what it returns.
-  grpc::ServerUnaryReactor* OnLoop(grpc::CallbackServerContext* context,
-                                   std::function<grpc::Status()> answer);
+  grpc::ServerUnaryReactor* Act(grpc::CallbackServerContext* context, Method method,
+                                const Request* request, Response* response, Verb verb);
+  // Runs `answer` on the loop, if the caller may, and finishes the call with what it returns.
+  grpc::ServerUnaryReactor* Read(grpc::CallbackServerContext* context, Method method,
+                                 const std::string& plugin, std::function<grpc::Status()> answer);
+  // The same for what changes something, which is also on record.
+  grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* context, Method method,
+                                   const std::string& plugin, std::function<grpc::Status()> change);
   // The last process's end with its last words on stderr, `max_tail` bytes at most.
   void FillPlugin(const supervisor::PluginStatus& status, size_t max_tail, v1::Plugin* to) const;
 
   DaemonParts parts_;
   Followers& followers_;
+  const Gate& gate_;
 };
 
 }  // namespace plugind::control

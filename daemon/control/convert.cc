@@ -174,9 +174,64 @@ grpc::Status ConfigInvalid(const std::vector<config::Problem>& problems) {
   return WithDetails(grpc::StatusCode::INVALID_ARGUMENT, message, {&info, &request});
 }
 
-grpc::Status AccessDenied(const std::string& message) {
-  const auto info = MakeErrorInfo("ACCESS_DENIED");
+grpc::Status AccessDenied(const Caller& caller, Method method, const std::string& message) {
+  auto info = MakeErrorInfo("ACCESS_DENIED");
+  const MethodAccess access = AccessTo(method);
+  auto& metadata = *info.mutable_metadata();
+  metadata["caller"] = caller.name;
+  metadata["method"] = access.path;
+  metadata["role"] = ToString(access.least);
   return WithDetails(grpc::StatusCode::PERMISSION_DENIED, message, {&info});
+}
+
+grpc::Status AuditFailed(const absl::Status& why) {
+  const auto info = MakeErrorInfo("AUDIT_FAILED");
+  return WithDetails(
+      grpc::StatusCode::UNAVAILABLE,
+      fmt::format("nothing was changed, because the audit log cannot be written: {}", Message(why)),
+      {&info});
+}
+
+std::string_view CodeName(grpc::StatusCode code) {
+  switch (code) {
+    case grpc::StatusCode::OK:
+      return "OK";
+    case grpc::StatusCode::CANCELLED:
+      return "CANCELLED";
+    case grpc::StatusCode::UNKNOWN:
+      return "UNKNOWN";
+    case grpc::StatusCode::INVALID_ARGUMENT:
+      return "INVALID_ARGUMENT";
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return "DEADLINE_EXCEEDED";
+    case grpc::StatusCode::NOT_FOUND:
+      return "NOT_FOUND";
+    case grpc::StatusCode::ALREADY_EXISTS:
+      return "ALREADY_EXISTS";
+    case grpc::StatusCode::PERMISSION_DENIED:
+      return "PERMISSION_DENIED";
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      return "RESOURCE_EXHAUSTED";
+    case grpc::StatusCode::FAILED_PRECONDITION:
+      return "FAILED_PRECONDITION";
+    case grpc::StatusCode::ABORTED:
+      return "ABORTED";
+    case grpc::StatusCode::OUT_OF_RANGE:
+      return "OUT_OF_RANGE";
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return "UNIMPLEMENTED";
+    case grpc::StatusCode::INTERNAL:
+      return "INTERNAL";
+    case grpc::StatusCode::UNAVAILABLE:
+      return "UNAVAILABLE";
+    case grpc::StatusCode::DATA_LOSS:
+      return "DATA_LOSS";
+    case grpc::StatusCode::UNAUTHENTICATED:
+      return "UNAUTHENTICATED";
+    case grpc::StatusCode::DO_NOT_USE:
+      break;
+  }
+  return "UNKNOWN";
 }
 
 }  // namespace plugind::control

@@ -8,6 +8,7 @@
 #include "daemon/base/status.h"
 #include "daemon/config/diff.h"
 #include "daemon/config/load.h"
+#include "daemon/control/access.h"
 #include "daemon/observe/event_log.h"
 #include "daemon/observe/log_entry.h"
 #include "daemon/supervisor/status.h"
@@ -26,6 +27,10 @@ grpc::Status ToGrpc(const absl::Status& status);
 // INVALID_ARGUMENT, CONFIG_INVALID, and every problem as a BadRequest.FieldViolation.
 grpc::Status ConfigInvalid(const std::vector<config::Problem>& problems);
 // PERMISSION_DENIED, ACCESS_DENIED.
-grpc::Status AccessDenied(const std::string& message);
+grpc::Status AccessDenied(const Caller& caller, Method method, const std::string& message);
+// UNAVAILABLE, AUDIT_FAILED: nothing has been changed.
+grpc::Status AuditFailed(const absl::Status& why);
+// As gRPC's documents write it: "OK", "NOT_FOUND", …
+std::string_view CodeName(grpc::StatusCode code);
 
 }  // namespace plugind::control

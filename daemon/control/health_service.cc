@@ -22,7 +22,9 @@ grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* cont
                                                const HealthCheckRequest* request,
                                                HealthCheckResponse* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  loop_.Post([this, reactor, request, response] {
+  loop_.Post([this, reactor, caller = CallerOf(*context), request, response] {
+    const grpc::Status admitted = gate_.Admit(caller, Method::kHealthCheck, request->service());
+    if (!admitted.ok()) return reactor->Finish(admitted);
     const auto status = StatusOf(request->service());
     if (status == HealthCheckResponse::SERVICE_UNKNOWN) {
       reactor->Finish({grpc::StatusCode::NOT_FOUND,
@@ -36,10 +38,14 @@ grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* cont
 }
 
 grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(
-    grpc::CallbackServerContext*, const HealthCheckRequest* request) {
+    grpc::CallbackServerContext* context, const HealthCheckRequest* request) {
   auto last = std::make_shared<HealthCheckResponse::ServingStatus>(HealthCheckResponse::UNKNOWN);
   return new LoopStream<HealthCheckResponse>(
-      loop_, followers_, [this, service = request->service(), last](HealthCheckResponse* response) {
+      loop_, followers_,
+      [this, caller = CallerOf(*context), service = request->service()] {
+        return gate_.Admit(caller, Method::kHealthWatch, service);
+      },
+      [this, service = request->service(), last](HealthCheckResponse* response) {
         const auto status = StatusOf(service);
         if (status == *last) return Turn::Wait();
         *last = status;

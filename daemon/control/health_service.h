@@ -6,6 +6,7 @@
 #include <string>
 
 #include "daemon/base/event_loop.h"
+#include "daemon/control/gate.h"
 #include "daemon/control/loop_stream.h"
 #include "daemon/supervisor/supervisor.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -14,8 +15,9 @@ namespace plugind::control {
 
 class HealthService final : public grpc::health::v1::Health::CallbackService {
  public:
-  HealthService(EventLoop& loop, supervisor::Supervisor& supervisor, Followers& followers)
-      : loop_(loop), supervisor_(supervisor), followers_(followers) {}
+  HealthService(EventLoop& loop, supervisor::Supervisor& supervisor, Followers& followers,
+                const Gate& gate)
+      : loop_(loop), supervisor_(supervisor), followers_(followers), gate_(gate) {}
 
   grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext*,
                                   const grpc::health::v1::HealthCheckRequest*,
@@ -29,6 +31,7 @@ class HealthService final : public grpc::health::v1::Health::CallbackService {
   EventLoop& loop_;
   supervisor::Supervisor& supervisor_;
   Followers& followers_;
+  const Gate& gate_;
 };
 
 }  // namespace plugind::control

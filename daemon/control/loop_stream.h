@@ -62,11 +62,17 @@ class LoopStream final : public grpc::ServerWriteReactor<Response>, public Follo
   // Runs on the loop, never while a message is under way.
   using Next = std::function<Turn(Response*)>;
 
-  LoopStream(EventLoop& loop, Followers& followers, Next next)
+  // `admit` runs there first: unless it is OK, the stream ends with what it returns.
+  LoopStream(EventLoop& loop, Followers& followers, std::function<grpc::Status()> admit, Next next)
       : loop_(loop), followers_(followers), next_(std::move(next)) {
-    loop_.Post([this] {
+    loop_.Post([this, admit = std::move(admit)] {
       followers_.Add(this);
-      Poke();
+      const grpc::Status admitted = admit();
+      if (admitted.ok()) {
+        Poke();
+      } else {
+        End(admitted);
+      }
     });
   }
 

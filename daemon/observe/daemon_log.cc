@@ -6,10 +6,10 @@
 
 #include <atomic>
 #include <cmath>
-#include <ctime>
 #include <mutex>
 
 #include "daemon/observe/line_writer.h"
+#include "daemon/observe/rfc3339.h"
 #include "daemon/observe/text.h"
 
 namespace plugind::observe {
@@ -81,21 +81,6 @@ std::string_view Label(Level level) {
       return "ERROR";
   }
   return "INFO ";
-}
-
-// "2026-11-20T09:11:21.123456Z"
-std::string Rfc3339(spdlog::log_clock::time_point time) {
-  using std::chrono::duration_cast;
-  using std::chrono::microseconds;
-  using std::chrono::seconds;
-  const auto since = duration_cast<microseconds>(time.time_since_epoch());
-  const auto whole = std::chrono::floor<seconds>(since);
-  const std::time_t second = whole.count();
-  std::tm parts{};
-  ::gmtime_r(&second, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", parts.tm_year + 1900,
-                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     (since - whole).count());
 }
 
 // A value in text must not look like another key: quoted unless it is plainly one word.

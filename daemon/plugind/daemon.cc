@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <random>
@@ -86,6 +85,9 @@ Daemon::Daemon(Paths paths)
     : paths_(std::move(paths)),
       loop_(clock_),
       started_at_(clock_.WallNow()),
+      audit_(paths_.state_dir + "/audit.log", clock_,
+             [this](const std::string& trouble) { log_->Error(trouble); }),
+      denials_(loop_, audit_, [this]() -> observe::Logger& { return *log_; }),
       service_manager_(loop_) {}
 
 Daemon::~Daemon() = default;
@@ -101,6 +103,7 @@ int Daemon::Run(UniqueFd keeper_socket) {
   front_door_.reset();
   supervisor_.reset();
   clients_.reset();
+  denials_.Flush();
   log_->Info("plugind has stopped");
   return 0;
 }
@@ -125,6 +128,9 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
     ASSIGN_OR_RETURN(lock, TakeLock(paths_.state_dir));
     keeper_->KeepFd(kStateLockFd, lock);
   }
+  // Plugins run without it; changes and who made them do not, until it can be written again.
+  if (const absl::Status opened = audit_.Reopen(); !opened.ok())
+    log_->Error("there is no audit log", {{"cause", Message(opened)}});
   RETURN_IF_ERROR(OpenDecisions());
   RETURN_IF_ERROR(OpenEvents(inheritance));
   front_door_ = std::make_unique<FrontDoor>(
@@ -132,7 +138,11 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
                        *keeper_,
                        paths_.runtime_dir,
                        [this](UniqueFd connection) { control_->Serve(std::move(connection)); },
-                       {[this](const gateway::Denied& denied) { OnDenied(denied); }, nullptr}},
+                       {[this](const gateway::Denied& denied) {
+                          denials_.Tell({denied.caller, denied.pid, denied.method, denied.plugin,
+                                         denied.reason});
+                        },
+                        nullptr}},
       config.daemon);
   RETURN_IF_ERROR(front_door_->Open(inheritance.fds));
 
@@ -151,7 +161,8 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
       loop_, *supervisor_, *events_,
       [this](const std::string& name, config::Diff* diff) { return Reload(name, diff); },
       [this](control::v1::GetDaemonInfoResponse* info) { Describe(info); },
-      [this](const std::string& plugin) { return front_door_->AddressOf(plugin); }});
+      [this](const std::string& plugin) { return front_door_->AddressOf(plugin); }, audit_,
+      [this](const observe::Denial& denial) { denials_.Tell(denial); }});
   events_->OnAppended([this] { TellEvents(); });
 
   if (generation_ > 0) {
@@ -314,27 +325,40 @@ void Daemon::WatchSignals() {
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit on files' size is an error of a write, not a death
   signals_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   loop_.Watch(signals_.get(), EPOLLIN, [this](uint32_t) {
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-      OnSignal(static_cast<int>(info.ssi_signo));
+      OnSignal(info);
     }
   });
 }
 
-void Daemon::OnSignal(int signal) {
-  if (signal == SIGHUP) {
-    config::Diff diff;
-    if (!stopping_) (void)Reload("", &diff);  // what is wrong with it has been logged
-    return;
-  }
+void Daemon::OnSignal(const signalfd_siginfo& info) {
+  if (info.ssi_signo == SIGHUP) return OnHangUp(static_cast<int>(info.ssi_pid));
   if (stopping_) {
     log_->Warn("asked twice to stop: killing what is left");
     supervisor_->Hasten();
     return;
   }
   BeginShutdown();
+}
+
+void Daemon::OnHangUp(int sender) {
+  denials_.Flush();  // where they belong in time
+  if (const absl::Status opened = audit_.Reopen(); !opened.ok())
+    log_->Error("the audit log was not opened again", {{"cause", Message(opened)}});
+  if (stopping_) return;
+  const auto begun = audit_.Begin({"signal", sender, "SIGHUP", ""});
+  if (!begun.ok()) {
+    log_->Error("the configuration was not reloaded, because the audit log cannot be written",
+                {{"cause", Message(begun.status())}});
+    return;
+  }
+  config::Diff diff;
+  const grpc::Status done = Reload("", &diff);  // what is wrong with it has been logged
+  audit_.End(*begun, control::CodeName(done.error_code()), done.error_message());
 }
 
 void Daemon::BeginShutdown() {
@@ -368,17 +392,6 @@ void Daemon::TellEvents() {
   }
   control_->Poke();
   TellStatus();
-}
-
-// On a gateway thread.
-void Daemon::OnDenied(const gateway::Denied& denied) {
-  loop_.Post([this, denied] {
-    log_->Warn("a call was denied", {{"caller", denied.caller},
-                                     {"pid", denied.pid},
-                                     {"plugin", denied.plugin},
-                                     {"method", denied.method},
-                                     {"reason", denied.reason}});
-  });
 }
 
 void Daemon::TellStatus() {

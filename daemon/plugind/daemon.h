@@ -6,6 +6,8 @@
 // directory's lock, and the configuration that was in force.
 #pragma once
 
+#include <sys/signalfd.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,8 +20,10 @@
 #include "daemon/config/sources.h"
 #include "daemon/control/control_server.h"
 #include "daemon/keeper/client.h"
+#include "daemon/observe/audit_log.h"
 #include "daemon/observe/daemon_log.h"
 #include "daemon/observe/event_log.h"
+#include "daemon/plugind/denials.h"
 #include "daemon/plugind/front_door.h"
 #include "daemon/plugind/paths.h"
 #include "daemon/plugind/service_manager.h"
@@ -47,7 +51,9 @@ class Daemon {
   absl::Status OpenEvents(Inheritance& inheritance);
   absl::Status OpenDecisions();
   void WatchSignals();
-  void OnSignal(int signal);
+  void OnSignal(const signalfd_siginfo& info);
+  // By SIGHUP. The audit log is opened again first: it may have been moved away.
+  void OnHangUp(int sender);
   void BeginShutdown();
 
   // Reads the files again and applies them; on any problem nothing changes. `name`: only that
@@ -56,7 +62,6 @@ class Daemon {
   void Describe(control::v1::GetDaemonInfoResponse* info) const;
   void TellEvents();
   void TellStatus();
-  void OnDenied(const gateway::Denied& denied);
 
   Paths paths_;
   SystemClock clock_;
@@ -72,6 +77,8 @@ class Daemon {
 
   // In order of construction; destroyed in reverse, so that each may use those before it.
   std::unique_ptr<observe::Logger> log_;
+  observe::AuditLog audit_;
+  Denials denials_;
   std::unique_ptr<keeper::Client> keeper_;
   std::unique_ptr<observe::EventLog> events_;
   std::unique_ptr<supervisor::OperatorState> decisions_;
