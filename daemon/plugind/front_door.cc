@@ -101,7 +101,7 @@ void FrontDoor::OpenPluginSocket(const std::string& plugin) {
   // Too long a name, no fd: the plugin is still reached by plugind.sock, and status shows no
   // address.
   if (!socket.ok()) return;
-  gateway_->Listen(name, socket->fd(), {gateway::Door::Kind::kPlugin, plugin});
+  unopened_.emplace(name, gateway::Door{gateway::Door::Kind::kPlugin, plugin});
   plugin_sockets_.emplace(plugin, *std::move(socket));
 }
 
@@ -183,10 +183,10 @@ void FrontDoor::Look(const supervisor::Supervisor& supervisor, const std::string
   const bool ready = status->state == supervisor::State::kReady && status->handshake;
   table_.plugins[plugin] =
       MakeRoute(config->second, *status, load, ready ? InstanceFor(*status) : nullptr);
-  if (const auto host = hosts_.find(status->instance);
-      host != hosts_.end() && status->pid > 0 && !host->second.listening) {
-    host->second.listening = true;  // below, once the table knows its process
-    changed_.insert(plugin);
+  const auto host = hosts_.find(status->instance);
+  if (host != hosts_.end() && status->pid > 0 && !std::exchange(host->second.listening, true)) {
+    unopened_.emplace(HostName(status->instance),
+                      gateway::Door{gateway::Door::Kind::kHost, plugin});
   }
   known_[plugin] = *status;
 }
@@ -212,11 +212,13 @@ void FrontDoor::Publish(const supervisor::Supervisor& supervisor) {
     if (status.pid > 0) table_.processes.emplace(status.pid, name);
   }
   gateway_->Publish(std::make_shared<const gateway::RouteTable>(table_));
-  // Each thread takes the table first: a plugin's process is known before it can be let in.
-  for (const std::string& name : std::exchange(changed_, {})) {
-    const std::string& instance = known_.at(name).instance;
-    gateway_->Listen(HostName(instance), hosts_.at(instance).socket.fd(),
-                     {gateway::Door::Kind::kHost, name});
+  // Each thread takes the table first: plugins and their processes are known before anyone is let
+  // in who asks for one or is one.
+  for (const auto& [name, door] : std::exchange(unopened_, {})) {
+    const ListeningSocket& socket = door.kind == gateway::Door::Kind::kHost
+                                        ? hosts_.at(known_.at(door.plugin).instance).socket
+                                        : plugin_sockets_.at(door.plugin);
+    gateway_->Listen(name, socket.fd(), door);
   }
 }
 

@@ -75,6 +75,7 @@ class FrontDoor {
   std::map<std::string, supervisor::PluginStatus> known_;  // as last looked at
   std::map<std::string, std::shared_ptr<gateway::PluginLoad>> loads_;
   std::map<std::string, gateway::InstancePtr> instances_;  // by plugin: its present one
+  std::map<std::string, gateway::Door> unopened_;  // listen once the table is published
   std::set<std::string> changed_;
   bool all_changed_ = false;
   bool scheduled_ = false;
