@@ -88,6 +88,7 @@ Daemon::Daemon(Paths paths)
       audit_(paths_.state_dir + "/audit.log", clock_,
              [this](const std::string& trouble) { log_->Error(trouble); }),
       denials_(loop_, audit_, [this]() -> observe::Logger& { return *log_; }),
+      call_log_(loop_, [this]() -> observe::Logger& { return *log_; }),
       service_manager_(loop_) {}
 
 Daemon::~Daemon() = default;
@@ -99,6 +100,7 @@ int Daemon::Run(UniqueFd keeper_socket) {
   }
   loop_.Run();
   // Whoever is connected is told that this is the end; then there is nobody left to talk to.
+  metrics_.reset();
   control_.reset();
   front_door_.reset();
   supervisor_.reset();
@@ -142,7 +144,7 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
                           denials_.Tell({denied.caller, denied.pid, denied.method, denied.plugin,
                                          denied.reason});
                         },
-                        nullptr}},
+                        [this](const gateway::CallEnd& end) { call_log_.Ended(end); }}},
       config.daemon);
   RETURN_IF_ERROR(front_door_->Open(inheritance.fds));
 
@@ -174,6 +176,9 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
   Failpoint("start.adopted");
   keeper_->Observe(*supervisor_);
   front_door_->Begin(*supervisor_);
+  metrics_ = std::make_unique<MetricsServer>(MetricsServer::Parts{
+      loop_, *supervisor_, front_door_->gateway(), [this] { return Figures(); }});
+  ListenForMetrics();
   keeper_->Ready();
   if (stopping) {
     BeginShutdown();
@@ -202,6 +207,7 @@ void Daemon::RememberStart(Inheritance& inheritance) {
 void Daemon::ConfigureLog(const config::DaemonConfig& config) {
   log_ = std::make_unique<observe::Logger>(LevelOf(config.log_level), FormatOf(config.log_format),
                                            STDERR_FILENO);
+  call_log_.SetLevel(log_->level());
 }
 
 // ── Configuration
@@ -277,6 +283,7 @@ grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
   ConfigureLog(loaded.config.daemon);
   *diff = supervisor_->Apply(std::move(loaded.config));
   front_door_->Refresh(*supervisor_, "");
+  ListenForMetrics();
   log_->Info("the configuration was reloaded", {{"added", diff->added.size()},
                                                 {"removed", diff->removed.size()},
                                                 {"changed", diff->changed.size()},
@@ -406,6 +413,27 @@ void Daemon::TellStatus() {
   service_manager_.Status(
       fmt::format("{} of {} plugins ready{}", ready, all,
                   trouble > 0 ? fmt::format(", {} failed or quarantined", trouble) : ""));
+}
+
+void Daemon::ListenForMetrics() {
+  const std::string before = metrics_->address();
+  const std::string& wanted = supervisor_->config().daemon.metrics_listen;
+  if (const absl::Status listening = metrics_->Listen(wanted); !listening.ok()) {
+    log_->Warn("no metrics and no probes are served; the next reload tries again",
+               {{"listen", wanted}, {"cause", Message(listening)}});
+  } else if (!metrics_->address().empty() && metrics_->address() != before) {
+    log_->Info("metrics and probes are served", {{"listen", metrics_->address()}});
+  }
+}
+
+DaemonFigures Daemon::Figures() const {
+  return {.version = PLUGIND_VERSION,
+          .daemon_started_at = daemon_started_at_,
+          .process_started_at = started_at_,
+          .config_loaded_at = config_loaded_at_,
+          .generation = generation_,
+          .log_lines_dropped = log_->dropped_lines(),
+          .process = observe::ReadProcessFigures()};
 }
 
 void Daemon::Describe(control::v1::GetDaemonInfoResponse* info) const {

@@ -23,8 +23,10 @@
 #include "daemon/observe/audit_log.h"
 #include "daemon/observe/daemon_log.h"
 #include "daemon/observe/event_log.h"
+#include "daemon/plugind/call_log.h"
 #include "daemon/plugind/denials.h"
 #include "daemon/plugind/front_door.h"
+#include "daemon/plugind/metrics_server.h"
 #include "daemon/plugind/paths.h"
 #include "daemon/plugind/service_manager.h"
 #include "daemon/rpc/grpc_plugin_client.h"
@@ -59,6 +61,9 @@ class Daemon {
   // Reads the files again and applies them; on any problem nothing changes. `name`: only that
   // plugin's part.
   grpc::Status Reload(const std::string& name, config::Diff* diff);
+  // Tells what comes of it; whether there are metrics decides nothing else.
+  void ListenForMetrics();
+  DaemonFigures Figures() const;
   void Describe(control::v1::GetDaemonInfoResponse* info) const;
   void TellEvents();
   void TellStatus();
@@ -79,6 +84,7 @@ class Daemon {
   std::unique_ptr<observe::Logger> log_;
   observe::AuditLog audit_;
   Denials denials_;
+  CallLog call_log_;
   std::unique_ptr<keeper::Client> keeper_;
   std::unique_ptr<observe::EventLog> events_;
   std::unique_ptr<supervisor::OperatorState> decisions_;
@@ -86,6 +92,7 @@ class Daemon {
   std::unique_ptr<supervisor::Supervisor> supervisor_;
   std::unique_ptr<FrontDoor> front_door_;
   std::unique_ptr<control::ControlServer> control_;
+  std::unique_ptr<MetricsServer> metrics_;
   ServiceManager service_manager_;
   UniqueFd signals_;
 };
