@@ -20,6 +20,7 @@ class Listener final : public EpollTarget {
 
  private:
   void Accept(UniqueFd connection);
+  void TellDenied(const Caller& caller, const std::string& why);
   void Pause();
   void Watch();
 

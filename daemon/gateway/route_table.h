@@ -21,11 +21,19 @@ namespace plugind::gateway {
 
 // A process that serves a plugin's calls. Instances are told apart by address of the object.
 struct Instance {
+  void Enter() const { in_flight.fetch_add(1, std::memory_order_relaxed); }
+  void Leave() const {
+    if (in_flight.fetch_sub(1, std::memory_order_acq_rel) == 1 && draining.load()) drained();
+  }
+
   std::string id;
+  // The last call has ended after Gateway::Drain; on a gateway thread.
+  std::function<void()> drained;
   // A new connected, non-blocking stream socket whose other end is known to be that process; or
   // invalid, with the cause in `error`. Any gateway thread; does not block.
   std::function<UniqueFd(std::string* error)> connect;
   mutable std::atomic<uint32_t> in_flight{0};
+  mutable std::atomic<bool> draining{false};
 };
 using InstancePtr = std::shared_ptr<const Instance>;  // shared: calls outlive the table
 
@@ -78,6 +86,9 @@ struct RouteTable {
   // Main processes of instances: who connects from one of their trees is that plugin, whatever its
   // uid and whichever socket it takes.
   std::map<int, std::string> processes;
+  // Whose child every plugin's process is, also those that have fled from its tree, and those whose
+  // plugin is not known yet or no longer. 0: not known.
+  int keeper = 0;
   Duration hold = std::chrono::seconds(10);
   Duration spin = std::chrono::microseconds(50);
 

@@ -98,6 +98,8 @@ ExitCode Report(Connection& connection, const grpc::Status& status, const std::s
         Complain(fmt::format("lost plugind at {}: {}", connection.socket(), message));
       } else {
         Complain(message);
+        // It was reached, and it refuses to change what it cannot keep a record of.
+        if (details.reason == "AUDIT_FAILED") return ExitCode::kFailed;
       }
       return ExitCode::kUnreachable;
     case grpc::StatusCode::DEADLINE_EXCEEDED:

@@ -55,6 +55,7 @@ FrontDoor::FrontDoor(Parts parts, const config::DaemonConfig& config)
   route->instances.push_back(std::move(control));
   table_.control = std::move(route);
   table_.control_services = kControlServices;
+  table_.keeper = ::getppid();
 }
 
 FrontDoor::~FrontDoor() = default;
@@ -155,6 +156,9 @@ gateway::InstancePtr FrontDoor::InstanceFor(const supervisor::PluginStatus& stat
   const supervisor::Endpoint endpoint{status.name, status.instance, status.pid,
                                       parts_.runtime_dir + "/i/" + status.instance,
                                       *status.handshake};
+  instance->drained = [this, id = status.instance] {
+    parts_.loop.Post([this, id] { parts_.drained(id); });
+  };
   instance->connect = [endpoint](std::string* error) {
     absl::StatusOr<UniqueFd> fd = rpc::Dial(endpoint);
     if (fd.ok()) return *std::move(fd);
@@ -163,6 +167,15 @@ gateway::InstancePtr FrontDoor::InstanceFor(const supervisor::PluginStatus& stat
   };
   present = std::move(instance);
   return present;
+}
+
+void FrontDoor::Drain(const std::string& plugin, const std::string& instance) {
+  const auto present = instances_.find(plugin);
+  if (present == instances_.end() || present->second->id != instance) {
+    // No call has ever been sent there.
+    return parts_.loop.Post([this, instance] { parts_.drained(instance); });
+  }
+  draining_.push_back(present->second);
 }
 
 void FrontDoor::Look(const supervisor::Supervisor& supervisor, const std::string& plugin) {
@@ -212,6 +225,7 @@ void FrontDoor::Publish(const supervisor::Supervisor& supervisor) {
     if (status.pid > 0) table_.processes.emplace(status.pid, name);
   }
   gateway_->Publish(std::make_shared<const gateway::RouteTable>(table_));
+  for (const auto& instance : std::exchange(draining_, {})) gateway_->Drain(instance);
   // Each thread takes the table first: plugins and their processes are known before anyone is let
   // in who asks for one or is one.
   for (const auto& [name, door] : std::exchange(unopened_, {})) {
