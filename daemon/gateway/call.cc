@@ -124,7 +124,7 @@ void Call::Forward(PluginConnection& plugin, const InstancePtr& instance) {
   if (plugin_stream_ == 0) return Hold("its connection is used up", true);
   plugin_ = &plugin;
   instance_ = instance;
-  instance_->in_flight.fetch_add(1, std::memory_order_relaxed);
+  instance_->Enter();
   ++attempts_;
   state_ = CallState::kForwarded;
   worker_.call_timers().Clear(*this);
@@ -342,7 +342,7 @@ void Call::LetGoOfPlugin() {
   to_caller_.grown = false;
   plugin_ = nullptr;
   plugin_stream_ = 0;
-  if (instance_ != nullptr) instance_->in_flight.fetch_sub(1, std::memory_order_relaxed);
+  if (instance_ != nullptr) instance_->Leave();
   instance_.reset();
 }
 

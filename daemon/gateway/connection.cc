@@ -37,7 +37,10 @@ struct Callbacks {
     const bool cheap = frame->hd.type == NGHTTP2_PING || frame->hd.type == NGHTTP2_SETTINGS ||
                        frame->hd.type == NGHTTP2_PRIORITY ||
                        (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0);
-    if (cheap && !connection.TakeControlToken()) {
+    if (!cheap) {
+      // grpc-go pings at every round trip in which data comes: what goes with work is no flood.
+      connection.control_tokens_ += 1;
+    } else if (!connection.TakeControlToken()) {
       connection.Terminate(NGHTTP2_ENHANCE_YOUR_CALM);
       return 0;
     }

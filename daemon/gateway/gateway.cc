@@ -37,6 +37,13 @@ void Gateway::Publish(RouteTablePtr routes) {
   }
 }
 
+void Gateway::Drain(const InstancePtr& instance) {
+  // Each thread counts as a call until it has taken up the routes, and so can begin none.
+  for (size_t i = 0; i < workers_.size(); ++i) instance->Enter();
+  instance->draining = true;
+  for (const auto& worker : workers_) worker->Post([instance] { instance->Leave(); });
+}
+
 void Gateway::Settle() {
   for (const auto& worker : workers_) {
     std::promise<void> done;

@@ -32,6 +32,9 @@ class Gateway {
 
   // From now on (each thread takes it up by itself, soon) calls go by `routes`.
   void Publish(RouteTablePtr routes);
+  // `instance` has left the published routes: its `drained` is called once, when no call is in
+  // flight there any more.
+  void Drain(const InstancePtr& instance);
   // Returns when every thread has taken up what was published and asked for before.
   void Settle();
   // Accepts on a duplicate of `listening`, under a name of the caller's choice; replaces an earlier

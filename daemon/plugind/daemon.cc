@@ -140,6 +140,7 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
                        *keeper_,
                        paths_.runtime_dir,
                        [this](UniqueFd connection) { control_->Serve(std::move(connection)); },
+                       [this](const std::string& instance) { supervisor_->OnDrained(instance); },
                        {[this](const gateway::Denied& denied) {
                           denials_.Tell({denied.caller, denied.pid, denied.method, denied.plugin,
                                          denied.reason});
@@ -157,6 +158,9 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
         return front_door_->OpenHost(plugin, instance);
       },
       [this](const std::string& instance) { front_door_->CloseHost(instance); },
+      [this](const std::string& plugin, const std::string& instance) {
+        front_door_->Drain(plugin, instance);
+      },
       [random] { return std::uniform_real_distribution<double>(0, 1)(*random); },
       [this] { control_->Poke(); }, [this](const std::string& trouble) { log_->Error(trouble); }});
   control_ = std::make_unique<control::ControlServer>(control::DaemonParts{

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "daemon/base/custody.h"
 #include "daemon/base/event_loop.h"
@@ -28,6 +29,7 @@ class FrontDoor {
     std::string runtime_dir;
     // A connection to the control server, which nothing else can reach. Any thread.
     std::function<void(UniqueFd)> serve_control;
+    std::function<void(const std::string& instance)> drained;
     gateway::Told told;  // on the gateway's threads
   };
   FrontDoor(Parts parts, const config::DaemonConfig& config);
@@ -44,6 +46,8 @@ class FrontDoor {
   void Begin(const supervisor::Supervisor& supervisor);
   // `plugin`, or with "" all, must be looked at again: soon, once for many changes.
   void Refresh(const supervisor::Supervisor& supervisor, const std::string& plugin);
+  // `instance` of `plugin` is no longer READY: Parts::drained tells when its last call has ended.
+  void Drain(const std::string& plugin, const std::string& instance);
   // No address is left. Calls that run go on, but none begins that would go to the control server,
   // which may be destroyed from now on.
   void Close();
@@ -75,7 +79,8 @@ class FrontDoor {
   std::map<std::string, supervisor::PluginStatus> known_;  // as last looked at
   std::map<std::string, std::shared_ptr<gateway::PluginLoad>> loads_;
   std::map<std::string, gateway::InstancePtr> instances_;  // by plugin: its present one
-  std::map<std::string, gateway::Door> unopened_;  // listen once the table is published
+  std::map<std::string, gateway::Door> unopened_;          // listen once the table is published
+  std::vector<gateway::InstancePtr> draining_;  // once the table without them is published
   std::set<std::string> changed_;
   bool all_changed_ = false;
   bool scheduled_ = false;

@@ -48,7 +48,8 @@ Plugin::Plugin(const Surroundings& around, ConfigPtr config,
       log_(std::move(log)),
       start_deadline_(around.loop.timers()),
       retry_(around.loop.timers()),
-      unready_(around.loop.timers()) {
+      unready_(around.loop.timers()),
+      drain_(around.loop.timers()) {
   record_.state_since = around_.loop.clock().WallNow();
   log_->SetStdoutTap(
       [this](std::string_view line, bool truncated) { return TakeLine(line, truncated); });
@@ -92,6 +93,7 @@ void Plugin::TakeConfig(ConfigPtr config) {
 }
 
 void Plugin::KillNow() {
+  if (state() == State::kDraining) Handle(Input::kDrained, record_.reason);
   if (ladder_) ladder_->Kill();
 }
 
@@ -132,6 +134,7 @@ void Plugin::Enter(State next, Input input, const std::string& reason) {
   start_deadline_.Clear();
   retry_.Clear();
   unready_.Clear();
+  drain_.Clear();
   record_.state = next;
   record_.state_since = around_.loop.clock().WallNow();
   record_.reason = reason;
@@ -160,9 +163,7 @@ void Plugin::Enter(State next, Input input, const std::string& reason) {
       ArmUnreadyLimit();
       return;
     case State::kDraining:
-      // Calls reach a plugin at its own address so far: none is known here that could be waited
-      // for.
-      Handle(Input::kDrained, record_.reason);
+      Drain();
       return;
     case State::kStopping:
       if (input == Input::kExited) return;  // the keeper is sweeping up
@@ -203,6 +204,16 @@ void Plugin::ArmUnreadyLimit() {
   const Duration passed = clock.WallNow() - record_.state_since;  // not zero for a successor
   unready_.Set(clock.Now() + limit - std::clamp(passed, Duration::zero(), limit),
                [this] { FailService("its health was NOT_SERVING for too long"); });
+}
+
+void Plugin::Drain() {
+  around_.drain(name(), record_.instance);
+  drain_.Set(around_.loop.clock().Now() + config_->stop.drain,
+             [this] { Handle(Input::kDrained, record_.reason + "; calls were still running"); });
+}
+
+void Plugin::OnDrained() {
+  if (state() == State::kDraining) Handle(Input::kDrained, record_.reason);
 }
 
 void Plugin::Admit() { Handle(Input::kAdmitted, record_.automatic ? "restarting" : "starting"); }

@@ -43,6 +43,8 @@ struct Surroundings {
   // The socket by which a plugin's process reaches the host, before it is spawned; and its end.
   std::function<absl::Status(const std::string& plugin, const std::string& instance)> open_door;
   std::function<void(const std::string& instance)> close_door;
+  // No new calls go to `instance`: OnDrained follows when none is left.
+  std::function<void(const std::string& plugin, const std::string& instance)> drain;
 };
 
 class Plugin {
@@ -88,6 +90,8 @@ class Plugin {
   void ExplainStop(const std::string& why);
   WallTime waiting_since() const { return record_.state_since; }
 
+  // No call of the instance that is DRAINING is left.
+  void OnDrained();
   // From the keeper, about this plugin's present instance.
   void OnSpawned(int pid, UniqueFd stdout_pipe, UniqueFd stderr_pipe);
   void OnSpawnFailed(SpawnStep step, int error);
@@ -138,6 +142,7 @@ class Plugin {
   void ConcludeFailure(const std::string& why);
   void ArmRetry();
   void ArmUnreadyLimit();
+  void Drain();
 
   const Surroundings& around_;
   ConfigPtr config_;
@@ -148,6 +153,7 @@ class Plugin {
   Deadline start_deadline_;
   Deadline retry_;
   Deadline unready_;
+  Deadline drain_;
 
   // Of the present process; order matters: the monitor and the ladder use the client.
   std::optional<PreambleLimit> preamble_;

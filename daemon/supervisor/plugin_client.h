@@ -42,8 +42,8 @@ class PluginClient {
   virtual void WatchHealth(std::function<void(absl::StatusOr<bool>)> update) = 0;
   virtual void StopWatching() = 0;
   // The names of the gRPC services that it serves, as its reflection says. UNIMPLEMENTED is normal.
-  virtual void ListServices(
-      Duration timeout, std::function<void(absl::StatusOr<std::vector<std::string>>)> done) = 0;
+  virtual void ListServices(Duration timeout,
+                            std::function<void(absl::StatusOr<std::vector<std::string>>)> done) = 0;
   // What a go-plugin plugin prints, in chunks that are not aligned to lines. Ends silently: most
   // plugins have none.
   virtual void StreamOutput(std::function<void(bool is_stderr, std::string_view bytes)> chunk) = 0;

@@ -30,7 +30,8 @@ Supervisor::Supervisor(Parts parts)
               parts_.random,
               [this] { ScheduleReview(); },
               parts_.open_door,
-              parts_.close_door},
+              parts_.close_door,
+              parts_.drain},
       budget_refill_(parts_.loop.timers()) {}
 
 Supervisor::~Supervisor() = default;
@@ -403,6 +404,10 @@ void Supervisor::ContinueShutdown() {
 }
 
 // ── What the keeper reports
+
+void Supervisor::OnDrained(const std::string& instance) {
+  if (Plugin* const plugin = FindInstance(instance)) plugin->OnDrained();
+}
 
 void Supervisor::OnSpawned(std::string_view id, int pid, UniqueFd stdout_pipe,
                            UniqueFd stderr_pipe) {

@@ -38,10 +38,11 @@ class Supervisor final : public KeeperObserver {
     PluginClientFactory& clients;
     observe::EventLog& events;
     OperatorState& decisions;
-    Directories directories;         // exist
+    Directories directories;  // exist
     // See Surroundings.
     std::function<absl::Status(const std::string& plugin, const std::string& instance)> open_door;
     std::function<void(const std::string& instance)> close_door;
+    std::function<void(const std::string& plugin, const std::string& instance)> drain;
     std::function<double()> random;  // in [0, 1)
     std::function<void()> output;    // some plugin's log has new entries
     // Something went wrong that concerns no one plugin's state, for the daemon's log.
@@ -83,6 +84,9 @@ class Supervisor final : public KeeperObserver {
   // During Shutdown: SIGKILL to what is left.
   void Hasten();
   bool stopping() const { return stopping_; }
+
+  // The last call of an instance that is DRAINING has ended.
+  void OnDrained(const std::string& instance);
 
   // KeeperObserver.
   void OnSpawned(std::string_view id, int pid, UniqueFd stdout_pipe, UniqueFd stderr_pipe) override;

@@ -33,6 +33,40 @@ TEST_F(StopTest, APluginThatKnowsHowIsAskedAndEndsByItself) {
                                         "stopping", "stopped"));
 }
 
+TEST_F(StopTest, CallsThatRunEndBeforeItIsAskedToEnd) {
+  BootWith("kv");
+  busy.insert("kv");
+  Stop("kv");
+  EXPECT_EQ(StateOf("kv"), "DRAINING");
+  Advance(seconds(29));
+  EXPECT_EQ(StateOf("kv"), "DRAINING");
+  EXPECT_EQ(manners("kv").shutdowns, 0);
+  supervisor().OnDrained(Status("kv").instance);
+  Settle();
+  EXPECT_EQ(StateOf("kv"), "STOPPED");
+}
+
+TEST_F(StopTest, CallsThatDoNotEndAreWaitedForUntilTheDrainDeadline) {
+  BootWith("kv");
+  busy.insert("kv");
+  Stop("kv");
+  Advance(seconds(30) - milliseconds(1));
+  EXPECT_EQ(StateOf("kv"), "DRAINING");
+  Advance(milliseconds(1));
+  EXPECT_EQ(StateOf("kv"), "STOPPED");
+}
+
+TEST_F(StopTest, WhatIsDrainingIsKilledWhenHasteIsAskedFor) {
+  BootWith("kv");
+  busy.insert("kv");
+  supervisor().Shutdown([] {});
+  Settle();
+  EXPECT_EQ(StateOf("kv"), "DRAINING");
+  supervisor().Hasten();
+  Settle();
+  EXPECT_EQ(StateOf("kv"), "STOPPED");
+}
+
 TEST_F(StopTest, OneThatDoesNotKnowShutdownGetsSigtermAtOnce) {
   BootWith("kv");
   const size_t begin = Now();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import random
 import signal
 import threading
@@ -257,3 +258,46 @@ def test_a_stopped_plugin_is_refused_at_once_and_says_so(daemon: Daemon) -> None
     assert dict(error.value.trailing_metadata())["plugind-executed"] == "no"
     assert time.monotonic() - began < 5 * SLOWNESS
     assert entries(daemon, ["ledger"])["x"] == 0
+
+
+def test_a_stop_lets_running_calls_finish_and_takes_no_new_ones(daemon: Daemon) -> None:
+    add_ledger(daemon, "ledger")
+    daemon.start().wait_ready("ledger")
+    requests: queue.Queue[bytes | None] = queue.Queue()
+    with plugin_channel(daemon, "ledger") as channel:
+        running = channel.stream_stream("/ledger.v1.Ledger/Bidi", None, None)(
+            iter(requests.get, None), timeout=20 * SLOWNESS
+        )
+        requests.put(b"long")
+        assert next(running) == b"long"
+        daemon.change("Stop", "ledger")
+        assert daemon.wait_state("ledger", "DRAINING").pid
+        with pytest.raises(grpc.RpcError) as refused:
+            call(channel, "Unary", "late", 10)
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert dict(refused.value.trailing_metadata())["plugind-executed"] == "no"
+        requests.put(b"still served")
+        assert next(running) == b"still served"
+        assert daemon.get("ledger").pid
+        requests.put(None)
+        assert list(running) == []
+        assert running.code() == grpc.StatusCode.OK
+    daemon.wait_state("ledger", "STOPPED")
+    assert entries(daemon, ["ledger"]) == Counter(["long"])
+
+
+def test_a_restart_loses_no_call(daemon: Daemon) -> None:
+    add_ledger(daemon, "ledger")
+    daemon.start().wait_ready("ledger")
+    callers = Callers(daemon, ["ledger"], 2000)
+    threads = callers.start()
+    for _ in range(5):
+        time.sleep(0.1)
+        before = daemon.get("ledger").instance
+        daemon.change("Restart", "ledger")
+        daemon.wait_ready("ledger")
+        assert daemon.get("ledger").instance != before
+    for thread in threads:
+        thread.join()
+    check_against_books(callers, entries(daemon, ["ledger"]))
+    assert Counter(end.code for end in callers.ends.values()) == {grpc.StatusCode.OK: 2000}
