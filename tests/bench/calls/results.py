@@ -1,4 +1,4 @@
-"""What was measured: for each load and system a sample a round; values and ratios come from them."""
+"""What was measured: for each load and system a sample a round, and what follows from them."""
 
 from __future__ import annotations
 
