@@ -52,20 +52,9 @@ for name in "${plugins[@]}"; do
 done
 "$bin/pluginctl" status
 
-# call: Greet of the plugin greeter, at the address that plugind reports.
+# call: Greet of the plugin greeter, through the gateway.
 call() {
-  protoc -I plugins/greeter --python_out="$dir" greeter.proto
-  PYTHONPATH=$dir /usr/bin/python3 - "$("$bin/pluginctl" status greeter -o json)" <<'PYTHON'
-import json, sys
-import grpc, greeter_pb2
-
-address = json.loads(sys.argv[1])["plugins"][0]["directAddress"]
-with grpc.insecure_channel(address, options=[("grpc.default_authority", "localhost")]) as channel:
-    greet = channel.unary_unary("/greeter.v1.Greeter/Greet", greeter_pb2.GreetRequest.SerializeToString,
-                                greeter_pb2.GreetResponse.FromString)
-    answer = greet(greeter_pb2.GreetRequest(name="quickstart"), timeout=10)
-print(f"{answer.message} (from process {answer.pid})")
-PYTHON
+  "$bin/pluginctl" call greeter/greeter.v1.Greeter/Greet -d '{"name": "quickstart"}'
 }
 pid_of() {
   "$bin/pluginctl" status "$1" -o json |
