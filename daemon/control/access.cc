@@ -62,6 +62,8 @@ MethodAccess AccessTo(Method method) {
       return {"/plugind.control.v1.PluginControl/StreamLogs", Role::kViewer};
     case Method::kWatchEvents:
       return {"/plugind.control.v1.PluginControl/WatchEvents", Role::kViewer};
+    case Method::kListCalls:
+      return {"/plugind.control.v1.PluginControl/ListCalls", Role::kViewer};
     case Method::kGetDaemonInfo:
       return {"/plugind.control.v1.PluginControl/GetDaemonInfo", Role::kViewer};
     case Method::kHealthCheck:

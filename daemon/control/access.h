@@ -26,6 +26,7 @@ enum class Method : uint8_t {
   kGetPlugin,
   kStreamLogs,
   kWatchEvents,
+  kListCalls,
   kGetDaemonInfo,
   kHealthCheck,
   kHealthWatch,

@@ -56,9 +56,9 @@ TEST(AccessTest, ViewersReadOperatorsActAndAdminsDefine) {
     }
     return methods;
   };
-  const std::set<Method> reads = {
-      Method::kListPlugins,   Method::kGetPlugin,   Method::kStreamLogs, Method::kWatchEvents,
-      Method::kGetDaemonInfo, Method::kHealthCheck, Method::kHealthWatch};
+  const std::set<Method> reads = {Method::kListPlugins, Method::kGetPlugin,  Method::kStreamLogs,
+                                  Method::kWatchEvents, Method::kListCalls,  Method::kGetDaemonInfo,
+                                  Method::kHealthCheck, Method::kHealthWatch};
   std::set<Method> acts = reads;
   acts.insert({Method::kStartPlugin, Method::kStopPlugin, Method::kRestartPlugin,
                Method::kEnablePlugin, Method::kDisablePlugin, Method::kReloadPlugin});

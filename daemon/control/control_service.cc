@@ -208,6 +208,19 @@ grpc::ServerWriteReactor<v1::WatchEventsResponse>* ControlService::WatchEvents(
       });
 }
 
+grpc::ServerUnaryReactor* ControlService::ListCalls(grpc::CallbackServerContext* context,
+                                                    const v1::ListCallsRequest* request,
+                                                    v1::ListCallsResponse* response) {
+  return Read(context, Method::kListCalls, request->name(), [this, request, response] {
+    if (!request->name().empty()) {
+      const auto status = parts_.supervisor.Get(request->name());
+      if (!status.ok()) return ToGrpc(status.status());
+    }
+    parts_.calls(request->name(), response);
+    return grpc::Status::OK;
+  });
+}
+
 grpc::ServerUnaryReactor* ControlService::GetDaemonInfo(grpc::CallbackServerContext* context,
                                                         const v1::GetDaemonInfoRequest*,
                                                         v1::GetDaemonInfoResponse* response) {

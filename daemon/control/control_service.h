@@ -30,6 +30,8 @@ struct DaemonParts {
   std::function<std::string(const std::string& plugin)> address;
   observe::AuditLog& audit;
   std::function<void(const observe::Denial&)> denied;
+  // Calls to one plugin, or with "" all.
+  std::function<void(const std::string& plugin, v1::ListCallsResponse*)> calls;
 };
 
 class ControlService final : public v1::PluginControl::CallbackService {
@@ -60,6 +62,8 @@ class ControlService final : public v1::PluginControl::CallbackService {
       grpc::CallbackServerContext*, const v1::StreamLogsRequest*) override;
   grpc::ServerWriteReactor<v1::WatchEventsResponse>* WatchEvents(
       grpc::CallbackServerContext*, const v1::WatchEventsRequest*) override;
+  grpc::ServerUnaryReactor* ListCalls(grpc::CallbackServerContext*, const v1::ListCallsRequest*,
+                                      v1::ListCallsResponse*) override;
   grpc::ServerUnaryReactor* GetDaemonInfo(grpc::CallbackServerContext*,
                                           const v1::GetDaemonInfoRequest*,
                                           v1::GetDaemonInfoResponse*) override;

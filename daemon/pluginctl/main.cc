@@ -95,6 +95,7 @@ class CommandLine {
     AddEvents();
     AddWait();
     AddCall();
+    AddTop();
     AddInfo();
     AddConfig();
     AddVersion();
@@ -332,6 +333,27 @@ class CommandLine {
         ->type_name("SIZE");
   }
 
+  void AddTop() {
+    CLI::App* verb = app_.add_subcommand("top", "Show what passes through the gateway, live");
+    verb->add_flag("--methods", top_.by_method, "A row for each method and kind of caller");
+    verb->add_flag("-b,--batch", top_.batch, "One table below the other, also on a terminal");
+    verb->add_option("-n,--iterations", top_.rounds,
+                     "End after N tables; the first is of all calls since plugind began")
+        ->check(CLI::PositiveNumber)
+        ->type_name("N");
+    const auto interval = [this](const double& seconds) {
+      constexpr double kShortest = 0.1;
+      constexpr double kLongest = 86400;
+      if (!(seconds >= kShortest && seconds <= kLongest))
+        throw CLI::ValidationError("--delay", "must be between 0.1 and 86400 seconds");
+      top_.interval = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+    };
+    verb->add_option_function<double>("-d,--delay", interval, "Seconds between two tables (2)")
+        ->type_name("SECONDS");
+    AddFormat(verb, &top_.format);
+    OnVerb(verb, [this](Context& context) { return RunTop(context, top_); });
+  }
+
   void AddInfo() {
     CLI::App* verb = app_.add_subcommand("info", "Show the daemon itself");
     AddFormat(verb, &info_);
@@ -388,6 +410,7 @@ class CommandLine {
   EventsOptions events_;
   WaitOptions wait_;
   CallOptions call_;
+  TopOptions top_;
   ConfigOptions config_;
   Format info_ = Format::kText;
   Format version_ = Format::kText;

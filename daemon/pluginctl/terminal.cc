@@ -52,6 +52,7 @@ Terminal InspectTerminal(int fd) {
   terminal.colour = terminal.cursor && Environment("NO_COLOR").empty();
   winsize size{};
   terminal.columns = ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  terminal.lines = size.ws_row;
   return terminal;
 }
 

@@ -23,6 +23,7 @@ struct Terminal {
   bool colour = false;  // never with NO_COLOR set to something or TERM=dumb
   bool cursor = false;  // lines may be overwritten: a terminal, and not TERM=dumb
   size_t columns = 0;   // 0: not a terminal, nothing is cut
+  size_t lines = 0;     // 0: not a terminal, or it does not say
 
   std::string Paint(Colour with, std::string_view text) const;
 };

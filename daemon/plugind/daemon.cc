@@ -13,6 +13,7 @@
 #include "daemon/config/load.h"
 #include "daemon/config/sources.h"
 #include "daemon/control/convert.h"
+#include "daemon/plugind/call_report.h"
 #include "daemon/plugind/lock.h"
 
 namespace plugind {
@@ -85,6 +86,7 @@ Daemon::Daemon(Paths paths)
     : paths_(std::move(paths)),
       loop_(clock_),
       started_at_(clock_.WallNow()),
+      counting_since_(clock_.Now()),
       audit_(paths_.state_dir + "/audit.log", clock_,
              [this](const std::string& trouble) { log_->Error(trouble); }),
       denials_(loop_, audit_, [this]() -> observe::Logger& { return *log_; }),
@@ -168,7 +170,12 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
       [this](const std::string& name, config::Diff* diff) { return Reload(name, diff); },
       [this](control::v1::GetDaemonInfoResponse* info) { Describe(info); },
       [this](const std::string& plugin) { return front_door_->AddressOf(plugin); }, audit_,
-      [this](const observe::Denial& denial) { denials_.Tell(denial); }});
+      [this](const observe::Denial& denial) { denials_.Tell(denial); },
+      [this](const std::string& plugin, control::v1::ListCallsResponse* calls) {
+        FillCalls(front_door_->Calls(), plugin, calls);
+        control::Fill(started_at_, calls->mutable_since());
+        FillDuration(clock_.Now() - counting_since_, calls->mutable_elapsed());
+      }});
   events_->OnAppended([this] { TellEvents(); });
 
   if (generation_ > 0) {
@@ -181,7 +188,7 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
   keeper_->Observe(*supervisor_);
   front_door_->Begin(*supervisor_);
   metrics_ = std::make_unique<MetricsServer>(MetricsServer::Parts{
-      loop_, *supervisor_, front_door_->gateway(), [this] { return Figures(); }});
+      loop_, *supervisor_, [this] { return front_door_->Calls(); }, [this] { return Figures(); }});
   ListenForMetrics();
   keeper_->Ready();
   if (stopping) {

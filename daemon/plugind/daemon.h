@@ -72,6 +72,7 @@ class Daemon {
   SystemClock clock_;
   EventLoop loop_;
   WallTime started_at_;
+  Instant counting_since_;
   WallTime daemon_started_at_;
   WallTime config_loaded_at_;
   config::Sources applied_;

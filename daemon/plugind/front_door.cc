@@ -113,6 +113,10 @@ void FrontDoor::ClosePluginSocket(const std::string& plugin) {
   node.mapped().Remove(parts_.keeper);
 }
 
+std::vector<gateway::CallTotals> FrontDoor::Calls() const {
+  return gateway::AddUp([this](const gateway::SeriesVisit& visit) { gateway_->EachSeries(visit); });
+}
+
 std::string FrontDoor::AddressOf(const std::string& plugin) const {
   const auto socket = plugin_sockets_.find(plugin);
   return socket == plugin_sockets_.end() ? "" : "unix:" + socket->second.path();

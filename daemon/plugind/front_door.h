@@ -15,6 +15,7 @@
 #include "daemon/base/event_loop.h"
 #include "daemon/base/status.h"
 #include "daemon/config/plugin_config.h"
+#include "daemon/gateway/call_totals.h"
 #include "daemon/gateway/gateway.h"
 #include "daemon/plugind/listening_socket.h"
 #include "daemon/supervisor/supervisor.h"
@@ -52,7 +53,8 @@ class FrontDoor {
   // which may be destroyed from now on.
   void Close();
 
-  const gateway::Gateway& gateway() const { return *gateway_; }
+  // All that the gateway has counted, added up.
+  std::vector<gateway::CallTotals> Calls() const;
   std::string AddressOf(const std::string& plugin) const;
 
  private:

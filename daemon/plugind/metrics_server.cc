@@ -50,10 +50,8 @@ observe::HttpResponse MetricsServer::Metrics() {
   const Instant now = parts_.loop.clock().Now();
   auto page = page_.lock();
   if (page == nullptr || now - page_made_ >= kPageAge) {
-    const auto calls = gateway::AddUp(
-        [this](const gateway::SeriesVisit& visit) { parts_.gateway.EachSeries(visit); });
     page = std::make_shared<const std::string>(
-        RenderMetrics(parts_.daemon(), parts_.supervisor.List(), calls));
+        RenderMetrics(parts_.daemon(), parts_.supervisor.List(), parts_.calls()));
     page_ = page;
     page_made_ = now;
   }

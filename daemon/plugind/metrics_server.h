@@ -8,10 +8,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "daemon/base/event_loop.h"
 #include "daemon/base/status.h"
-#include "daemon/gateway/gateway.h"
+#include "daemon/gateway/call_totals.h"
 #include "daemon/observe/http_server.h"
 #include "daemon/plugind/http_listener.h"
 #include "daemon/plugind/metrics_page.h"
@@ -24,7 +25,7 @@ class MetricsServer {
   struct Parts {
     EventLoop& loop;
     const supervisor::Supervisor& supervisor;
-    const gateway::Gateway& gateway;
+    std::function<std::vector<gateway::CallTotals>()> calls;
     std::function<DaemonFigures()> daemon;
   };
   explicit MetricsServer(Parts parts) : parts_(std::move(parts)) {}

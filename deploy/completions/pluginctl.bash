@@ -13,7 +13,7 @@ _pluginctl_names() {
 }
 
 _pluginctl() {
-  local verbs='status start stop restart reload enable disable logs events wait call info config version'
+  local verbs='status start stop restart reload enable disable logs events wait call top info config version'
   local states='STOPPED WAITING STARTING READY UNREADY DRAINING STOPPING BACKOFF QUARANTINED FAILED'
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
@@ -31,7 +31,7 @@ _pluginctl() {
     word=${COMP_WORDS[i]}
     case $word in
       --socket | -o | --output | --timeout | --for | -n | --lines | --since-seq | --from | --plugin | --config | \
-        -d | --data | -H | --header | --proto | -I | --import | --max-message)
+        -d | --data | --delay | --iterations | -H | --header | --proto | -I | --import | --max-message)
         if [[ ${COMP_WORDS[i + 1]} == = ]]; then ((i++)); fi
         ((i++))
         ;;
@@ -59,7 +59,8 @@ _pluginctl() {
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       return
       ;;
-    -d | --data)
+    -d | --data | --delay)
+      if [[ $verb == top ]]; then return; fi
       # @FILE
       compopt -o filenames 2>/dev/null
       if [[ $cur == @* ]]; then mapfile -t COMPREPLY < <(compgen -P @ -f -- "${cur#@}"); fi
@@ -88,7 +89,7 @@ _pluginctl() {
       mapfile -t COMPREPLY < <(compgen -W '4MiB 64MiB 1GiB' -- "$cur")
       return
       ;;
-    -n | --lines | --since-seq | --from | -H | --header) return ;;
+    -n | --lines | --iterations | --since-seq | --from | -H | --header) return ;;
   esac
 
   if [[ -z $verb ]]; then
@@ -108,6 +109,7 @@ _pluginctl() {
     call)
       options+=' --data --header --proto --import --timeout --max-message --emit-defaults --verbose --output' most=1
       ;;
+    top) options+=' --methods --batch --iterations --delay --output' ;;
     info | version) options+=' --output' ;;
     config)
       if [[ -z $sub && $cur != -* ]]; then

@@ -1,6 +1,6 @@
 # Completion of pluginctl for fish. Plugin names come from the daemon; without one there are none to offer.
 
-set -l verbs status start stop restart reload enable disable logs events wait call info config version
+set -l verbs status start stop restart reload enable disable logs events wait call top info config version
 set -l changes start stop restart reload enable disable
 set -l states STOPPED WAITING STARTING READY UNREADY DRAINING STOPPING BACKOFF QUARANTINED FAILED
 
@@ -13,7 +13,7 @@ function __pluginctl_plain
         if test $skip = 1
             set skip 0
         else if contains -- $word --socket -o --output --timeout --for -n --lines --since-seq --from --plugin --config \
-                -d --data -H --header --proto -I --import --max-message
+                -d --data --delay --iterations -H --header --proto -I --import --max-message
             set skip 1
         else if not string match -q -- '-*' $word
             echo $word
@@ -62,7 +62,7 @@ for pair in 'status:Show all plugins, or one in detail' 'start:Start plugins' 's
         'restart:Stop plugins and start them again' 'reload:Read the configuration again' \
         'enable:Allow plugins to run, and start them' 'disable:Stop plugins and refuse to start them' \
         'logs:Show a plugin\'s log' 'events:Show changes of state' 'wait:Wait until a plugin is in a state' \
-        'call:Call a method of a plugin' 'info:Show the daemon itself' 'config:Look at the configuration files' 'version:Show the version of pluginctl'
+        'call:Call a method of a plugin' 'top:Show what passes through the gateway' 'info:Show the daemon itself' 'config:Look at the configuration files' 'version:Show the version of pluginctl'
     set -l split (string split -m 1 : -- $pair)
     complete -c pluginctl -n 'not __pluginctl_plain | string length -q' -a $split[1] -d $split[2]
 end
@@ -70,7 +70,7 @@ end
 complete -c pluginctl -n "__pluginctl_verb_is $changes" -a '(__pluginctl_names)' -d Plugin
 complete -c pluginctl -n '__pluginctl_verb_is status logs wait call; and __pluginctl_names_left 1' -a '(__pluginctl_names)' -d Plugin
 
-complete -c pluginctl -n '__pluginctl_verb_is status logs events call info config version' -s o -l output -x -a 'text json' -d 'How to print'
+complete -c pluginctl -n '__pluginctl_verb_is status logs events call top info config version' -s o -l output -x -a 'text json' -d 'How to print'
 complete -c pluginctl -n '__pluginctl_verb_is status' -l check -d 'Exit with 3 unless every wanted plugin is READY'
 complete -c pluginctl -n "__pluginctl_verb_is $changes" -l no-wait -d 'Return as soon as plugind has taken the request'
 complete -c pluginctl -n "__pluginctl_verb_is $changes wait call" -l timeout -x -a '10s 30s 1m 5m 0s' -d 'How long to wait'
@@ -87,6 +87,10 @@ complete -c pluginctl -n '__pluginctl_verb_is call' -s I -l import -x -a '(__fis
 complete -c pluginctl -n '__pluginctl_verb_is call' -l max-message -x -a '4MiB 64MiB 1GiB' -d 'The largest message to take'
 complete -c pluginctl -n '__pluginctl_verb_is call' -l emit-defaults -d 'Print fields without a value as well'
 complete -c pluginctl -n '__pluginctl_verb_is call' -s v -l verbose -d 'Print headers and trailers'
+complete -c pluginctl -n '__pluginctl_verb_is top' -l methods -d 'A row for each method'
+complete -c pluginctl -n '__pluginctl_verb_is top' -s b -l batch -d 'One table below the other'
+complete -c pluginctl -n '__pluginctl_verb_is top' -s n -l iterations -x -d 'End after N tables'
+complete -c pluginctl -n '__pluginctl_verb_is top' -s d -l delay -x -a '1 2 5 10' -d 'Seconds between two tables'
 
 complete -c pluginctl -n '__pluginctl_verb_is config; and __pluginctl_names_left 1' -a check -d 'List every error'
 complete -c pluginctl -n '__pluginctl_verb_is config; and __pluginctl_names_left 1' -a show -d 'Print every setting'

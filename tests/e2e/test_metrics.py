@@ -14,6 +14,7 @@ from typing import Callable
 
 import grpc
 import pytest
+from plugind.control.v1 import control_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon import CHANNEL_OPTIONS, Daemon, State, fault
@@ -222,6 +223,57 @@ def test_what_callers_name_methods_cannot_break_the_page(watched: Daemon) -> Non
     assert len(page.samples("plugind_calls_started_total", plugin="one")) < 300
     # What is no path of a method has no series of its own.
     assert page.samples("plugind_calls_total", plugin="", outcome="rejected") == [400]
+
+
+# ---- pluginctl top ----
+
+
+def top(daemon: Daemon, *options: str) -> dict:
+    return json.loads(daemon.ctl("top", "-b", "-n", "1", "-o", "json", *options).stdout)
+
+
+def test_top_and_the_rpc_and_the_page_agree(watched: Daemon) -> None:
+    watched.plugin("one", fault("good"))
+    watched.plugin("two", fault("good"))
+    watched.start().wait_ready("one", "two")
+    with through_gateway(watched, "one") as channel:
+        for _ in range(25):
+            assert call(channel, ECHO, b"x" * 95) == "OK"
+        assert call(channel, "/fault.v1.Fault/NoSuchMethod") == "UNIMPLEMENTED"
+    document = top(watched)
+    assert document["sinceStart"] and document["seconds"] > 0
+    [one] = [row for row in document["plugins"] if row["plugin"] == "one"]
+    assert (one["started"], one["ok"], one["error"], one["inFlight"]) == (26, 25, 1, 0)
+    assert one["requestBytes"] == 25 * 100 + PREFIX and one["failedShare"] == 1 / 26
+    assert one["callsPerSecond"] == pytest.approx(26 / document["seconds"])
+    assert 0 < one["p50Seconds"] <= one["p90Seconds"] <= one["p99Seconds"] < 10
+    [echo] = [row for row in top(watched, "--methods")["methods"] if row["method"] == ECHO]
+    assert echo["ok"] == 25 and echo["caller"] == "user"
+
+    response = watched.rpc.ListCalls(control_pb2.ListCallsRequest(name="one"), timeout=5 * SLOWNESS)
+    assert {stats.plugin for stats in response.calls} == {"one"}
+    [stats] = [stats for stats in response.calls if stats.method == ECHO]
+    assert stats.ok == stats.started == sum(stats.latency.counts) == 25
+    page = scrape(watched)
+    sums = page.samples("plugind_call_duration_seconds_sum", method=ECHO)
+    assert sums == [pytest.approx(stats.latency.sum.ToNanoseconds() / 1e9)]
+    with pytest.raises(grpc.RpcError) as unknown:
+        watched.rpc.ListCalls(control_pb2.ListCallsRequest(name="none"), timeout=5 * SLOWNESS)
+    assert unknown.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_top_shows_rates_between_two_looks(watched: Daemon) -> None:
+    watched.plugin("one", fault("good"))
+    watched.start().wait_ready("one")
+    with through_gateway(watched, "one") as channel:
+        assert call(channel, ECHO) == "OK"
+    first, second = map(
+        json.loads,
+        watched.ctl("top", "-n", "2", "-d", "0.3", "-o", "json").stdout.splitlines(),
+    )
+    assert [row["ok"] for row in first["plugins"] if row["plugin"] == "one"] == [1]
+    assert [row["started"] for row in second["plugins"] if row["plugin"] == "one"] == [0]
+    assert not second["sinceStart"] and 0.3 <= second["seconds"] < 10 * SLOWNESS
 
 
 # ---- Probes ----

@@ -180,6 +180,11 @@ void FakeDaemon::SetReload(v1::ReloadResponse response, std::function<void()> ap
   apply_reload_ = std::move(apply);
 }
 
+void FakeDaemon::SetCalls(v1::ListCallsResponse calls) {
+  const std::lock_guard lock(mutex_);
+  traffic_ = std::move(calls);
+}
+
 int FakeDaemon::Calls(const std::string& method) const {
   const std::lock_guard lock(mutex_);
   const auto found = calls_.find(method);
@@ -351,6 +356,14 @@ grpc::Status FakeDaemon::WatchEvents(Context* context, const v1::WatchEventsRequ
     }
     return false;
   });
+}
+
+grpc::Status FakeDaemon::ListCalls(Context*, const v1::ListCallsRequest*,
+                                   v1::ListCallsResponse* response) {
+  if (const grpc::Status status = Note("ListCalls"); !status.ok()) return status;
+  const std::lock_guard lock(mutex_);
+  *response = traffic_;
+  return grpc::Status::OK;
 }
 
 grpc::Status FakeDaemon::GetDaemonInfo(Context*, const v1::GetDaemonInfoRequest*,

@@ -64,6 +64,9 @@ class FakeDaemon final : private v1::PluginControl::Service {
   void BreakOnce(const std::string& method, int items, grpc::Status status);
   void SetReload(v1::ReloadResponse response, std::function<void()> apply);
 
+  // What ListCalls answers.
+  void SetCalls(v1::ListCallsResponse calls);
+
   int Calls(const std::string& method) const;
   // Each waits for 20 s at most, and fails the test after that.
   void AwaitCalls(const std::string& method, int count) const;
@@ -94,6 +97,7 @@ class FakeDaemon final : private v1::PluginControl::Service {
                           grpc::ServerWriter<v1::StreamLogsResponse>*) override;
   grpc::Status WatchEvents(Context*, const v1::WatchEventsRequest*,
                            grpc::ServerWriter<v1::WatchEventsResponse>*) override;
+  grpc::Status ListCalls(Context*, const v1::ListCallsRequest*, v1::ListCallsResponse*) override;
   grpc::Status GetDaemonInfo(Context*, const v1::GetDaemonInfoRequest*,
                              v1::GetDaemonInfoResponse*) override;
 
@@ -123,6 +127,7 @@ class FakeDaemon final : private v1::PluginControl::Service {
   std::map<std::string, Break> breaks_;
   std::map<std::string, int> calls_;
   v1::ReloadResponse reload_;
+  v1::ListCallsResponse traffic_;
   std::function<void()> apply_reload_;
 };
 

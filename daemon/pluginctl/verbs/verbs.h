@@ -97,6 +97,15 @@ struct CallOptions {
 };
 ExitCode RunCall(Context& context, const CallOptions& options);
 
+struct TopOptions {
+  bool by_method = false;
+  bool batch = false;   // as text one below the other, also on a terminal
+  uint32_t rounds = 0;  // 0: until interrupted
+  Duration interval = std::chrono::seconds(2);
+  Format format = Format::kText;
+};
+ExitCode RunTop(Context& context, const TopOptions& options);
+
 ExitCode RunInfo(Context& context, Format format);
 
 struct ConfigOptions {
