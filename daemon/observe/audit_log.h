@@ -53,7 +53,7 @@ class AuditLog {
   absl::StatusOr<Change> Begin(Subject subject);
   // `code`: "OK", "NOT_FOUND", …
   void End(const Change& change, std::string_view code, std::string_view message);
-  void Denied(const DenialTally::Line& line);
+  void Denied(const DenialTally::Line& denied);
 
  private:
   std::string Head(std::string_view kind, const Subject& subject);

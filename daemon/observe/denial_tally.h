@@ -6,10 +6,10 @@
 // Any thread: the gateway's threads add, the supervisor's loop takes.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "daemon/base/mutex.h"
@@ -44,7 +44,10 @@ class DenialTally {
  private:
   struct Kind {
     std::string caller, plugin, method, reason;
-    auto operator<=>(const Kind&) const = default;
+    bool operator<(const Kind& other) const {
+      return std::tie(caller, plugin, method, reason) <
+             std::tie(other.caller, other.plugin, other.method, other.reason);
+    }
   };
   struct Count {
     int pid = 0;  // of the first
