@@ -38,6 +38,12 @@ void CallerConnection::Remove(Call& call) {
   calls_.pop_back();
 }
 
+void CallerConnection::OnBeginFrame(const nghttp2_frame_hd& head) {
+  if (head.type == NGHTTP2_HEADERS && !skipped_.Begin(head.stream_id)) {
+    Terminate(NGHTTP2_PROTOCOL_ERROR);
+  }
+}
+
 int CallerConnection::OnBeginHeaders(const nghttp2_frame& frame) {
   if (frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
   Call& call = worker_.NewCall();
@@ -100,6 +106,8 @@ void CallerConnection::OnStreamClosed(int32_t stream, uint32_t) {
   // Its header block may have been what the peer broke off.
   if (greeted_) handshake_.Clear();
   Remove(*call);
+  // The session remembers the stream; the call will be another's.
+  nghttp2_session_set_stream_user_data(session(), stream, nullptr);
   call->CallerClosed();
 }
 

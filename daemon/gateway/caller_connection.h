@@ -10,6 +10,7 @@
 #include "daemon/gateway/caller.h"
 #include "daemon/gateway/connection.h"
 #include "daemon/gateway/door.h"
+#include "daemon/gateway/skipped_streams.h"
 
 namespace plugind::gateway {
 
@@ -39,6 +40,7 @@ class CallerConnection final : public Connection {
   CallerConnection(Worker& worker, UniqueFd fd, Caller caller, std::shared_ptr<const Door> door,
                    bool counted);
 
+  void OnBeginFrame(const nghttp2_frame_hd& head) override;
   int OnBeginHeaders(const nghttp2_frame& frame) override;
   int OnHeader(const nghttp2_frame& frame, std::string_view name, std::string_view value) override;
   int OnFrame(const nghttp2_frame& frame) override;
@@ -55,6 +57,7 @@ class CallerConnection final : public Connection {
   const Caller caller_;
   const std::shared_ptr<const Door> door_;
   const bool counted_;
+  SkippedStreams skipped_;
   bool greeted_ = false;  // its SETTINGS have come
   std::vector<Call*> calls_;
   Deadline handshake_;

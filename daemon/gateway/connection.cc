@@ -24,6 +24,10 @@ constexpr uint32_t kReadable = EPOLLIN | EPOLLRDHUP | EPOLLET;
 struct Callbacks {
   static Connection& Of(void* user_data) { return *static_cast<Connection*>(user_data); }
 
+  static int BeginFrame(nghttp2_session*, const nghttp2_frame_hd* head, void* user_data) {
+    Of(user_data).OnBeginFrame(*head);
+    return 0;
+  }
   static int BeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
     return Of(user_data).OnBeginHeaders(*frame);
   }
@@ -86,6 +90,7 @@ struct Callbacks {
     static const nghttp2_session_callbacks* const table = [] {
       nghttp2_session_callbacks* made = nullptr;
       nghttp2_session_callbacks_new(&made);
+      nghttp2_session_callbacks_set_on_begin_frame_callback(made, BeginFrame);
       nghttp2_session_callbacks_set_on_begin_headers_callback(made, BeginHeaders);
       nghttp2_session_callbacks_set_on_header_callback(made, Header);
       nghttp2_session_callbacks_set_on_frame_recv_callback(made, FrameReceived);
@@ -110,7 +115,9 @@ bool Connection::Start(bool server) {
   nghttp2_option* option = nullptr;
   if (nghttp2_option_new(&option) != 0) return false;
   nghttp2_option_set_no_auto_window_update(option, 1);
-  nghttp2_option_set_no_closed_streams(option, 1);
+  // A server's session remembers the streams that its caller has ended, as many as may be open at
+  // once: bytes for one of them are then an error (RFC 9113, 6.1) and not dropped.
+  nghttp2_option_set_no_closed_streams(option, server ? 0 : 1);
   nghttp2_option_set_stream_reset_rate_limit(option, Limits::kResetBurst, Limits::kResetsPerSecond);
   nghttp2_option_set_max_continuations(option, Limits::kContinuations);
   const int made = server

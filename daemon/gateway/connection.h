@@ -53,6 +53,7 @@ class Connection : public EpollTarget {
   bool Start(bool server);
 
   // nghttp2's callbacks; the default does nothing. Non-zero results are nghttp2's error codes.
+  virtual void OnBeginFrame(const nghttp2_frame_hd&) {}
   virtual int OnBeginHeaders(const nghttp2_frame&) { return 0; }
   virtual int OnHeader(const nghttp2_frame& frame, std::string_view name,
                        std::string_view value) = 0;
