@@ -1,68 +1,87 @@
 #include "daemon/base/process_tree.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
-#include <fstream>
+#include <cstdint>
 #include <string>
-#include <utility>
+#include <string_view>
+
+#include "daemon/base/unique_fd.h"
 
 namespace plugind {
 namespace {
 
-constexpr int kDeepest = 128;
+// Each costs a look into /proc, on a thread that serves others: a caller must not make it long.
+constexpr int kDeepest = 64;
 constexpr int kAttempts = 4;
+
+enum class Sight : uint8_t {
+  kSeen,
+  kGone,
+  kHidden,  // hidepid: it exists, and is not for this user to look at
+  kFailed,  // no fd, no memory
+};
 
 struct Kin {
   int parent = 0;
   int session = 0;
 };
 
-// Nothing when the process is gone or may not be looked at. /proc/PID/stat: "42 (name) S PPID PGRP
-// SESSION …".
-std::optional<Kin> KinOf(int pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  if (!std::getline(file, line)) return std::nullopt;
+// /proc/PID/stat: "42 (name) S PPID PGRP SESSION …".
+Sight LookAt(int pid, Kin* kin) {
+  char text[512];  // the fields that count come first
+  ssize_t size = -1;
+  const UniqueFd file(
+      ::open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.valid()) size = ::read(file.get(), text, sizeof text);
+  if (size <= 0) {
+    const bool missing = size == 0 || errno == ENOENT || errno == ESRCH;
+    if (!missing && errno != EPERM && errno != EACCES) return Sight::kFailed;
+    return ::kill(pid, 0) < 0 && errno == ESRCH ? Sight::kGone : Sight::kHidden;
+  }
+  const std::string_view line(text, static_cast<size_t>(size));
   // The name in parentheses may contain anything, also parentheses: the fields follow the last one.
   size_t at = line.rfind(')');
-  Kin kin;
-  for (int field = 3; field <= 6 && at != std::string::npos; ++field) {
+  for (int field = 3; field <= 6 && at != std::string_view::npos; ++field) {
     at = line.find(' ', at + 1);
-    if (at == std::string::npos) break;
-    int* value = field == 4 ? &kin.parent : field == 6 ? &kin.session : nullptr;
+    if (at == std::string_view::npos) break;
+    int* value = field == 4 ? &kin->parent : field == 6 ? &kin->session : nullptr;
     if (value != nullptr) {
       std::from_chars(line.data() + at + 1, line.data() + line.size(), *value);
     }
   }
-  return kin;
-}
-
-// One way up; nothing when somebody on it has ended meanwhile, or no end of it is seen.
-std::optional<int> Climb(int pid, const std::function<bool(int)>& is) {
-  for (int depth = 0; depth < kDeepest; ++depth) {
-    if (pid > 0 && is(pid)) return pid;
-    if (pid <= 1) return 0;
-    const std::optional<Kin> kin = KinOf(pid);
-    if (!kin) {
-      // With hidepid, other users' processes exist and cannot be looked at.
-      if (::kill(pid, 0) < 0 && errno == ESRCH) return std::nullopt;
-      return 0;
-    }
-    if (kin->session > 1 && is(kin->session)) return kin->session;
-    pid = kin->parent;
-  }
-  return std::nullopt;
+  return Sight::kSeen;
 }
 
 }  // namespace
 
 std::optional<int> FindAmongKin(int pid, const std::function<bool(int)>& is) {
-  // An ancestor's end on the way up makes its child another's: a process that arranges for it would
-  // pass for nobody's.
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (const auto found = Climb(pid, is)) return found;
+  int attempts = 1;
+  int at = pid;
+  for (int depth = 0; depth < kDeepest; ++depth) {
+    if (at > 0 && is(at)) return at;
+    if (at <= 1) return 0;
+    Kin kin;
+    switch (LookAt(at, &kin)) {
+      case Sight::kSeen:
+        if (kin.session > 1 && is(kin.session)) return kin.session;
+        at = kin.parent;
+        break;
+      case Sight::kGone:
+        // Its end has made its child another's: a process that arranges for it would pass for
+        // nobody's.
+        if (attempts++ == kAttempts) return std::nullopt;
+        at = pid;
+        break;
+      case Sight::kHidden:
+        return 0;
+      case Sight::kFailed:
+        return std::nullopt;
+    }
   }
   return std::nullopt;
 }

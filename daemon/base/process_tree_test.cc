@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -111,7 +112,7 @@ TEST_F(ProcessTreeTest, OfAProcessThatIsGoneNothingCanBeTold) {
 }
 
 TEST_F(ProcessTreeTest, OfAProcessThatIsTooDeepNothingCanBeTold) {
-  constexpr int kGenerations = 140;
+  constexpr int kGenerations = 70;
   const std::function<void(int)> descend = [&](int left) {
     ::setsid();
     Tell();
@@ -124,6 +125,25 @@ TEST_F(ProcessTreeTest, OfAProcessThatIsTooDeepNothingCanBeTold) {
   for (int i = 1; i < kGenerations; ++i) bottom = Told();
   EXPECT_EQ(Find(bottom, ::getpid()), std::nullopt);
   EXPECT_EQ(Find(top, ::getpid()), ::getpid());
+}
+
+TEST_F(ProcessTreeTest, WithoutAnFdNothingCanBeTold) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none = {0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto kin = Find(::getpid(), 1 << 30);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(kin, std::nullopt);
+}
+
+TEST_F(ProcessTreeTest, ANameThatLooksLikeTheFieldsBehindItChangesNothing) {
+  const int child = Fork([this] {
+    ::prctl(PR_SET_NAME, "x) S 1 1 1\n1 ");
+    TellAndWait();
+  });
+  ASSERT_EQ(Told(), child);
+  EXPECT_EQ(Find(child, ::getpid()), ::getpid());
 }
 
 TEST_F(ProcessTreeTest, NoProcessHasNoKin) {

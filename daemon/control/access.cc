@@ -8,20 +8,6 @@
 namespace plugind::control {
 namespace {
 
-// The list of the configuration that gives a role.
-std::string_view SettingOf(Role role) {
-  switch (role) {
-    case Role::kNone:
-    case Role::kViewer:
-      return "control.viewers";
-    case Role::kOperator:
-      return "control.operators";
-    case Role::kAdmin:
-      return "control.admins";
-  }
-  return "control.admins";
-}
-
 // The gateway sends each of them once. Anything else did not come from it.
 std::optional<std::string> Only(const grpc::CallbackServerContext& context, const char* key) {
   const auto [first, end] = context.client_metadata().equal_range(key);
@@ -50,6 +36,19 @@ std::string_view ToString(Role role) {
       return "admin";
   }
   return "none";
+}
+
+std::string_view SettingOf(Role role) {
+  switch (role) {
+    case Role::kNone:
+    case Role::kViewer:
+      return "control.viewers";
+    case Role::kOperator:
+      return "control.operators";
+    case Role::kAdmin:
+      return "control.admins";
+  }
+  return "control.admins";
 }
 
 MethodAccess AccessTo(Method method) {

@@ -19,6 +19,8 @@ enum class Role : uint8_t {
   kAdmin
 };
 std::string_view ToString(Role role);
+// The list in plugind.toml that gives it.
+std::string_view SettingOf(Role role);
 
 // What can be asked for. Reload is two, because the whole configuration can define new plugins.
 enum class Method : uint8_t {

@@ -88,6 +88,7 @@ TEST(AccessTest, ADenialCarriesErrorInfo) {
   EXPECT_EQ(info.domain(), "plugind");
   EXPECT_EQ(info.metadata().at("caller"), "uid:7");
   EXPECT_EQ(info.metadata().at("role"), "operator");
+  EXPECT_EQ(info.metadata().at("setting"), "control.operators");
 }
 
 class GateTest : public testing::Test {

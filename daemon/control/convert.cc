@@ -181,6 +181,7 @@ grpc::Status AccessDenied(const Caller& caller, Method method, const std::string
   metadata["caller"] = caller.name;
   metadata["method"] = access.path;
   metadata["role"] = ToString(access.least);
+  metadata["setting"] = SettingOf(access.least);
   return WithDetails(grpc::StatusCode::PERMISSION_DENIED, message, {&info});
 }
 

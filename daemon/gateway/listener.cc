@@ -37,14 +37,16 @@ class PeerProcess {
     if (::getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) == 0) {
       pidfd_ = UniqueFd(fd);
     } else {
-      gone_ = errno == ESRCH;
+      unknown_ = errno != ENOPROTOOPT;  // reaped already, or no fd
     }
   }
-  bool HasEnded() const { return gone_ || (pidfd_.valid() && IsReady(pidfd_.get(), POLLIN)); }
+  bool MayHaveEnded() const {
+    return unknown_ || (pidfd_.valid() && IsReady(pidfd_.get(), POLLIN));
+  }
 
  private:
   UniqueFd pidfd_;
-  bool gone_ = false;
+  bool unknown_ = false;
 };
 
 }  // namespace
@@ -100,7 +102,7 @@ void Listener::Accept(UniqueFd connection) {
   const std::optional<int> kin = FindAmongKin(
       caller->pid, [&](int pid) { return routes.processes.contains(pid) || pid == routes.keeper; });
   // One that is gone may have been a plugin's, and its number may be another's.
-  if (!kin || process.HasEnded()) {
+  if (!kin || process.MayHaveEnded()) {
     if (!HasHungUp(connection.get())) {
       TellDenied(*caller, "connected, but it can no longer be told whose it is");
     }
@@ -118,10 +120,7 @@ void Listener::Accept(UniqueFd connection) {
   }
   const std::string name = caller->name;
   if (!worker_.shared().census.Enter(name)) return;
-  if (CallerConnection::Open(worker_, std::move(connection), std::move(*caller), door_, true) ==
-      nullptr) {
-    worker_.shared().census.Leave(name);
-  }
+  CallerConnection::Open(worker_, std::move(connection), std::move(*caller), door_, true);
 }
 
 }  // namespace plugind::gateway

@@ -67,6 +67,7 @@ named = control_pb2.GetPluginRequest(
 METHODS: dict[str, tuple[str, bytes, str]] = {
     "ListPlugins": (CONTROL + "ListPlugins", b"", "viewer"),
     "GetPlugin": (CONTROL + "GetPlugin", named.SerializeToString(), "viewer"),
+    "ListCalls": (CONTROL + "ListCalls", b"", "viewer"),
     "GetDaemonInfo": (CONTROL + "GetDaemonInfo", b"", "viewer"),
     "StreamLogs": (CONTROL + "StreamLogs", named.SerializeToString(), "viewer"),
     "WatchEvents": (CONTROL + "WatchEvents", b"", "viewer"),
@@ -166,6 +167,13 @@ def guarded() -> Iterator[Callable[..., Guarded]]:
 
 
 # ---- Roles ----
+
+
+def test_the_matrix_has_every_method() -> None:
+    service = control_pb2.DESCRIPTOR.services_by_name["PluginControl"]
+    assert {CONTROL + method.name for method in service.methods} <= {
+        path for path, _, _ in METHODS.values()
+    }
 
 
 def check_matrix(daemon: Guarded, who: str, role: str, outcomes: list[Outcome]) -> None:
