@@ -1,5 +1,7 @@
 #include "daemon/pluginctl/call/generic_call.h"
 
+#include <grpcpp/support/sync_stream.h>
+
 #include <vector>
 
 namespace plugind::pluginctl {
