@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs a benchmark: tests/bench/run.sh lifecycle [--quick] [--samples N] [--sizes 1,100,500] [--json FILE] …
+#                   tests/bench/run.sh record
 #                   tests/bench/run.sh calls [--quick] [--samples N] [--slice SECONDS] [--json FILE] …
 # Builds what it needs in build/release (--build DIR: in another build directory, which must be configured), and installs
 # the programs to compare with where it may (--no-install: never). What is still missing is left out by name.
@@ -9,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
 usage() {
-  sed -n '2,5s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 }
 
@@ -44,6 +45,10 @@ case $benchmark in
     target=bench_calls
     packages=(haproxy nginx libnghttp2-dev)
     ;;
+  record)
+    target=bench_record
+    packages=()
+    ;;
   *) usage ;;
 esac
 shift
@@ -61,5 +66,6 @@ done
 [[ $install == no ]] || install_missing
 [[ -f $build/CMakeCache.txt ]] || cmake --preset release -S "$root" -B "$build" >&2
 cmake --build "$build" --target "$target" >&2
+[[ $benchmark != record ]] || exec "$build/bin/bench_record"
 # No cd: --build and --json may be relative.
 PYTHONPATH=$here exec /usr/bin/python3 -B -m "$benchmark" --build "$build" "${arguments[@]}"

@@ -123,6 +123,7 @@ ELSEWHERE = {
         "tests/e2e/test_docs.py",
         "def test_the_presets_and_test_names_of_the_pages_exist(",
     ),
+    "tests/bench/run.sh record": ("tests/bench/CMakeLists.txt", "add_test(NAME bench_record"),
     "tests/bench/run.sh lifecycle": ("tests/bench/CMakeLists.txt", "add_test(NAME bench_smoke"),
     "tests/bench/run.sh lifecycle --samples 300 --sizes 1,500 --json results.json": (
         "tests/e2e/test_docs.py",
