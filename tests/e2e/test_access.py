@@ -253,6 +253,25 @@ def test_a_plugin_has_no_role_whatever_its_uid_and_whichever_door_it_takes(
     assert not daemon.audit(kind="intent", caller=caller)
 
 
+def test_a_plugin_is_that_plugin_also_to_the_next_plugind(
+    guarded: Callable[..., Guarded],
+) -> None:
+    daemon = guarded()
+    daemon.plugin("relay", RELAY)
+    daemon.start()
+    daemon.wait_ready("relay")
+    daemon.wait_brain_after(daemon.kill_brain())
+    daemon.wait_ready("relay")
+    for how in WAYS:
+        listed, at_its_door = daemon.relay(
+            "relay", [daemon.call("ListPlugins"), Call("host", METHODS["ListPlugins"][0])], how
+        )
+        assert listed.denied
+        assert at_its_door.denied or how == "orphan" and at_its_door.code is None
+    assert daemon.denials(caller="plugin:relay") == 2 * (len(WAYS) - 1)
+    assert perform(daemon.call("ListPlugins")).code == 0
+
+
 def test_roles_change_with_a_reload(guarded: Callable[..., Guarded]) -> None:
     daemon = guarded()
     daemon.start()
