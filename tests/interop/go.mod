@@ -8,14 +8,16 @@ tool (
 	google.golang.org/grpc/interop/client
 )
 
-require google.golang.org/grpc v1.80.0
+require (
+	github.com/cncf/xds/go v0.0.0-20251210132809-ee656c7534f5
+	google.golang.org/grpc v1.80.0
+)
 
 require (
 	cel.dev/expr v0.25.1 // indirect
 	cloud.google.com/go/compute/metadata v0.9.0 // indirect
 	github.com/bufbuild/protocompile v0.14.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
-	github.com/cncf/xds/go v0.0.0-20251210132809-ee656c7534f5 // indirect
 	github.com/envoyproxy/go-control-plane/envoy v1.36.0 // indirect
 	github.com/envoyproxy/protoc-gen-validate v1.3.0 // indirect
 	github.com/fatih/color v1.13.0 // indirect

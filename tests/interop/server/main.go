@@ -3,18 +3,19 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
 	"os"
 	"path/filepath"
-	"time"
 
+	orcaservice "github.com/cncf/xds/go/xds/service/orca/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/interop"
-	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/orca"
 	"google.golang.org/grpc/reflection"
 )
@@ -29,20 +30,26 @@ func main() {
 		log.Fatal(err)
 	}
 
-	// orca_per_rpc and orca_oob ask for what these report.
-	server := grpc.NewServer(orca.CallMetricsServerOption(nil))
 	recorder := orca.NewServerMetricsRecorder()
-	if err := orca.Register(server, orca.ServiceOptions{
-		MinReportingInterval:  time.Second,
-		ServerMetricsProvider: recorder,
-	}); err != nil {
-		log.Fatal(err)
-	}
-	testgrpc.RegisterTestServiceServer(
+	server := grpc.NewServer(orca.CallMetricsServerOption(nil), grpc.UnaryInterceptor(fillServerID))
+	testpb.RegisterTestServiceServer(
 		server, interop.NewTestServer(interop.NewTestServerOptions{MetricsRecorder: recorder}))
+	orcaservice.RegisterOpenRcaServiceServer(server, &load{recorder: recorder})
 	healthpb.RegisterHealthServer(server, health.NewServer())
 	reflection.Register(server)
 
 	fmt.Printf("1|1|unix|%s|grpc\n", path)
 	log.Fatal(server.Serve(listener))
+}
+
+// fillServerID does what the case pick_first_unary asks of a server and Go's leaves out.
+func fillServerID(
+	ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
+	answer, err := handler(ctx, request)
+	asked, ok := request.(*testpb.SimpleRequest)
+	if filled, is := answer.(*testpb.SimpleResponse); ok && is && asked.FillServerId {
+		filled.ServerId = os.Getenv("PLUGIND_INSTANCE")
+	}
+	return answer, err
 }
