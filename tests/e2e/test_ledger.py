@@ -17,7 +17,9 @@ import grpc
 import pytest
 
 from daemon import CHANNEL_OPTIONS, Daemon
-from settings import LEDGER_CALLS, PROGRAMS, SLOWNESS
+from plugind.control.v1 import control_pb2
+from processes import eventually
+from settings import LEDGER_CALLS, PLUGINS, PROGRAMS, SLOWNESS
 
 LEDGER_PLUGIN = PROGRAMS / "tests" / "ledger_plugin"
 KINDS = ["Unary", "ServerStream", "ClientStream", "Bidi"]
@@ -301,3 +303,106 @@ def test_a_restart_loses_no_call(daemon: Daemon) -> None:
         thread.join()
     check_against_books(callers, entries(daemon, ["ledger"]))
     assert Counter(end.code for end in callers.ends.values()) == {grpc.StatusCode.OK: 2000}
+
+
+@pytest.mark.campaign
+def test_the_sums_of_caller_gateway_and_plugin_agree(daemon: Daemon) -> None:
+    """As above while plugind lives, so that the gateway has counted every call from the first to the last."""
+    names = ["ledger0", "ledger1"]
+    calls = LEDGER_CALLS // 3
+    daemon.configure(daemon={"restarts_per_second": 0})
+    for name in names:
+        add_ledger(daemon, name)
+    daemon.start().wait_ready(*names)
+    callers = Callers(daemon, names, calls)
+    threads = callers.start()
+    kills = 0
+    while any(thread.is_alive() for thread in threads):
+        time.sleep(random.uniform(0.03, 0.15))
+        pid = pid_of(daemon, names[kills % len(names)])
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+    for thread in threads:
+        thread.join()
+    daemon.wait_ready(*names)
+    executed = entries(daemon, names)
+    check_against_books(callers, executed)
+
+    counted = Counter[str]()
+    for stats in daemon.rpc.ListCalls(control_pb2.ListCallsRequest(), timeout=10).calls:
+        if stats.plugin not in names:
+            continue
+        ends = {
+            "ok": stats.ok,
+            "error": stats.error,
+            "rejected": stats.rejected,
+            "cancelled": stats.cancelled,
+            "deadline": stats.deadline_exceeded,
+            "no": stats.unavailable_not_executed,
+            "maybe": stats.unavailable_maybe_executed,
+        }
+        assert stats.started == sum(ends.values()) and stats.in_flight == 0, stats
+        counted.update(ends | {"started": stats.started, "resent": stats.resent})
+    told = Counter(
+        end.executed or ("ok" if end.code == grpc.StatusCode.OK else end.code.name)
+        for end in callers.ends.values()
+    )
+    print(f"\n{kills} kills; caller: {dict(told)}; gateway: {dict(+counted)}; executed: {sum(executed.values())}")
+    assert counted["started"] == len(callers.ends) == calls
+    for end in ("ok", "no", "maybe"):
+        assert counted[end] == told[end], end
+    assert sum(counted[end] for end in ("error", "rejected", "cancelled", "deadline")) == 0
+    # Every execution belongs to a call that was let in; one more for each time that one was sent again.
+    assert counted["ok"] <= sum(executed.values()) <= counted["started"] + counted["resent"]
+    assert kills > 0
+
+
+def test_a_service_of_two_plugins_is_called_by_naming_one(daemon: Daemon) -> None:
+    for name in ("one", "two"):
+        daemon.plugin(name, [str(PLUGINS / "greeter")])
+    daemon.start().wait_ready("one", "two")
+    greet = daemon.channel.unary_unary("/greeter.v1.Greeter/Greet", None, None)
+    with pytest.raises(grpc.RpcError) as ambiguous:
+        greet(b"", timeout=10 * SLOWNESS)
+    assert ambiguous.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert "one, two" in ambiguous.value.details() and "plugind-plugin" in ambiguous.value.details()
+    assert greet(b"", timeout=10 * SLOWNESS, metadata=[("plugind-plugin", "two")])
+    daemon.change("Stop", "one")
+    daemon.wait_state("one", "STOPPED")
+    assert greet(b"", timeout=10 * SLOWNESS)
+
+
+def test_more_calls_than_allowed_are_shed(daemon: Daemon) -> None:
+    daemon.plugin(
+        "ledger", [str(LEDGER_PLUGIN), str(book_of(daemon, "ledger"))], call={"max_in_flight": 2}
+    )
+    daemon.start().wait_ready("ledger")
+    held: queue.Queue[bytes | None] = queue.Queue()
+    with plugin_channel(daemon, "ledger") as channel:
+        bidi = channel.stream_stream("/ledger.v1.Ledger/Bidi", None, None)
+        running = [bidi(iter(held.get, None), timeout=20 * SLOWNESS) for _ in range(2)]
+        held.put(b"a")
+        held.put(b"b")
+        eventually(
+            lambda: len(entries(daemon, ["ledger"])) == 2, within=10 * SLOWNESS, what="two calls"
+        )
+        with pytest.raises(grpc.RpcError) as shed:
+            call(channel, "Unary", "third", 10 * SLOWNESS)
+        assert shed.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "max_in_flight" in shed.value.details()
+        for call_of_two in running:
+            call_of_two.cancel()
+        held.put(None)
+        held.put(None)
+        eventually(
+            lambda: call_succeeds(channel, "after"), within=10 * SLOWNESS, what="room for a call"
+        )
+
+
+def call_succeeds(channel: grpc.Channel, call_id: str) -> bool:
+    try:
+        return bool(call(channel, "Unary", call_id, 5 * SLOWNESS))
+    except grpc.RpcError:
+        return False
