@@ -30,7 +30,7 @@ void Call::Reset() {
   instance_.reset();
   request_.Clear();
   header_bytes_ = 0;
-  headers_too_large_ = false;
+  headers_too_large_ = plain_http_ = false;
   illegal_.clear();
   http_method_.clear();
   path_.clear();
@@ -174,6 +174,7 @@ void Call::OnTimer() {
 // ── The request's body
 
 void Call::RequestData(std::string_view bytes) {
+  if (plain_http_) return caller_->Consume(caller_stream_, bytes.size());
   to_plugin_.bytes += bytes.size();
   if (series_ != nullptr) series_->request_bytes.Add(bytes.size());
   to_plugin_.queue.Borrow(bytes);
@@ -188,6 +189,7 @@ void Call::RequestData(std::string_view bytes) {
 }
 
 void Call::RequestEnd() {
+  if (plain_http_) return AnswerPlainHttp();
   to_plugin_.ended = true;
   if (to_plugin_.waiting && plugin_ != nullptr) {
     to_plugin_.waiting = false;

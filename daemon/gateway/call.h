@@ -135,6 +135,7 @@ class Call : public CallTimer {
   HeaderBlock request_;  // those that are passed on as they came
   size_t header_bytes_ = 0;
   bool headers_too_large_ = false;
+  bool plain_http_ = false;
   std::string illegal_;  // the first header that is
   std::string http_method_;
   std::string path_;

@@ -70,8 +70,11 @@ bool Call::RequestHeader(std::string_view name, std::string_view value) {
 void Call::RequestReady(bool end) {
   if (state_ != CallState::kReading) return;
   to_plugin_.ended = end;
-  if (!content_type_.starts_with("application/grpc") && !headers_too_large_)
-    return AnswerPlainHttp();
+  if (!content_type_.starts_with("application/grpc") && !headers_too_large_) {
+    plain_http_ = true;
+    if (end) AnswerPlainHttp();
+    return;
+  }
   if (traceparent_.empty()) traceparent_ = NewTraceparent();
   if (IsWellFormed() && FindRoute() && MayCall()) Admit();
 }
@@ -196,7 +199,8 @@ void Call::Admit() {
   Dispatch();
 }
 
-// Somebody with a browser or curl: says what this is.
+// Somebody with a browser or curl: says what this is. Not before the request is complete, for until
+// then it may turn out to be malformed, which is another answer (RFC 9113, 8.1.1).
 void Call::AnswerPlainHttp() {
   static constexpr std::string_view kBody =
       "This is plugind, which speaks gRPC: POST with content-type application/grpc.\n"

@@ -283,6 +283,21 @@ TEST_F(CallTest, WhatIsNoGrpcIsToldSo) {
   EXPECT_EQ(stream.closed, 0U);
 }
 
+TEST_F(CallTest, WhatIsNoGrpcIsNotAnsweredBeforeItIsComplete) {
+  Http2Peer& caller = engine_.Connect();
+  PeerStream& stream = caller.Request(
+      {{":method", "PUT"}, {":scheme", "http"}, {":path", "/"}, {":authority", "x"}}, false);
+  const std::string body(size_t{1024} * 1024, 'x');  // more than a window
+  caller.Send(stream, body);
+  engine_.Settle();
+  EXPECT_EQ(stream.waiting(), 0U);
+  EXPECT_EQ(stream.Field(":status"), "");
+  caller.End(stream);
+  engine_.Settle();
+  EXPECT_EQ(stream.Field(":status"), "415");
+  EXPECT_EQ(stream.closed, 0U);
+}
+
 TEST_F(CallTest, ACallerThatSaysGoawayHasItsRunningCallsAnswered) {
   engine_.plugin.on_request = nullptr;
   Http2Peer& caller = engine_.Connect();
