@@ -59,15 +59,28 @@ class BodyQueue {
     front_ = 0;
   }
 
-  void Clear() {
-    kept_.clear();
+  // Gives back memory of which nothing waits any more. Nothing that was taken is in use.
+  void Trim() {
+    if (kept_at_ < kept_.size()) return;
+    if (kept_.capacity() > kWorthKeeping) {
+      kept_ = std::string();
+    } else {
+      kept_.clear();
+    }
     kept_at_ = 0;
+  }
+
+  void Clear() {
+    kept_at_ = kept_.size();
+    Trim();
     borrowed_.clear();
     front_ = 0;
     size_ = 0;
   }
 
  private:
+  static constexpr size_t kWorthKeeping = size_t{16} * 1024;
+
   std::string kept_;  // goes out first
   size_t kept_at_ = 0;
   std::vector<std::string_view> borrowed_;

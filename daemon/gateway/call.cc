@@ -171,6 +171,13 @@ void Call::OnTimer() {
   Resume();
 }
 
+void Call::Serialized(uint64_t position) {
+  sent_at_ = position;
+  if (series_ != nullptr && series_->long_answers && !to_caller_.grown) {
+    to_caller_.grown = plugin_->Grow(plugin_stream_);
+  }
+}
+
 // ── The request's body
 
 void Call::RequestData(std::string_view bytes) {
@@ -226,6 +233,8 @@ void Call::RequestBodyTaken(size_t length, Output& output) {
     }
     left -= piece.size();
   }
+  to_plugin_.queue.Trim();
+  Count(to_plugin_);
   taken_ += length;
   if (caller_ == nullptr) return;
   // What is sent a second time has been given back already.
@@ -236,6 +245,7 @@ void Call::RequestBodyTaken(size_t length, Output& output) {
   if (!to_plugin_.grown && !to_plugin_.ended && to_plugin_.bytes > kLongBody &&
       to_plugin_.queue.empty()) {
     to_plugin_.grown = caller_->Grow(caller_stream_);
+    if (series_ != nullptr) series_->long_requests = true;
   }
 }
 
@@ -245,16 +255,24 @@ void Call::Settle() {
   unsettled_ = false;
   for (Flow* flow : {&to_plugin_, &to_caller_}) {
     flow->queue.Settle();
-    const size_t kept = flow->queue.kept();
-    const bool room =
-        worker_.Keep(static_cast<ptrdiff_t>(kept) - static_cast<ptrdiff_t>(flow->kept));
-    flow->kept = kept;
+    const bool room = Count(*flow);
+    if (flow->kept > size_t{Limits::kStreamWindow} && series_ != nullptr) {
+      (flow == &to_plugin_ ? series_->long_requests : series_->long_answers) = false;
+    }
     if (!room && state_ != CallState::kEnded) {
       Fail(Outcome::kRejected, Code::kResourceExhausted,
            "plugind's memory for bodies that wait is full", "OVERLOADED",
            sent_at_ ? Executed::kMaybe : Executed::kNo);
     }
   }
+}
+
+bool Call::Count(Flow& flow) {
+  const size_t kept = flow.queue.kept();
+  if (kept == flow.kept) return true;
+  const bool room = worker_.Keep(static_cast<ptrdiff_t>(kept) - static_cast<ptrdiff_t>(flow.kept));
+  flow.kept = kept;
+  return room;
 }
 
 void Call::DropKept(Flow& flow) {
@@ -271,8 +289,12 @@ void Call::PluginClosed(uint32_t http2_error) {
   LetGoOfPlugin();
   if (state_ == CallState::kEnded) return ReleaseIfDone();
   if (to_caller_.ended) return;  // complete; the rest of it is on its way to the caller
-  if (http2_error == NGHTTP2_REFUSED_STREAM && state_ == CallState::kForwarded) {
+  if (state_ == CallState::kForwarded && http2_error == NGHTTP2_REFUSED_STREAM) {
     return Retry(false, Code::kUnavailable, plugin + " refused the call");
+  }
+  if (state_ == CallState::kForwarded && !sent) {
+    // It was still in the session's queue when the plugin took no more streams.
+    return Retry(false, Code::kUnavailable, plugin + " takes no more calls on this connection");
   }
   const Code code = CodeOfReset(http2_error);
   const std::string why = plugin + " reset the call: " + nghttp2_http2_strerror(http2_error);
@@ -332,8 +354,7 @@ bool Call::RewindRequest() {
   DropKept(to_plugin_);
   to_plugin_.queue.Borrow(all);
   to_plugin_.queue.Settle();
-  to_plugin_.kept = to_plugin_.queue.kept();
-  worker_.Keep(static_cast<ptrdiff_t>(to_plugin_.kept));
+  Count(to_plugin_);
   replay_.clear();
   taken_ = 0;
   return true;
@@ -373,6 +394,10 @@ void Call::End(Outcome outcome, int code) {
   worker_.call_timers().Clear(*this);
   if (counted_) route_->load->in_flight.fetch_sub(1, std::memory_order_relaxed);
   counted_ = false;
+  // Its stream at the plugin is reset, or has all of it; a plugin that does not read the reset must
+  // not hold this memory.
+  DropKept(to_plugin_);
+  replay_ = std::string();
   const Duration duration = worker_.Now() - began_;
   if (series_ != nullptr) {
     series_->ended[static_cast<size_t>(outcome)].Add(1);

@@ -43,8 +43,7 @@ class Call : public CallTimer {
 
   // ── From the caller's session
   void Begin(CallerConnection& caller, int32_t stream);
-  // False: so much more than is allowed that the connection must end.
-  bool RequestHeader(std::string_view name, std::string_view value);
+  void RequestHeader(std::string_view name, std::string_view value);
   void RequestReady(bool end);
   void RequestData(std::string_view bytes);
   void RequestEnd();
@@ -57,7 +56,7 @@ class Call : public CallTimer {
   void ResponseData(std::string_view bytes);
   void ResponseEnd();
   // The request's headers are about to be written to this position of the session's output.
-  void Serialized(uint64_t position) { sent_at_ = position; }
+  void Serialized(uint64_t position);
   // The plugin's stream is closed; nothing more comes from there.
   void PluginClosed(uint32_t http2_error);
   // The whole connection is. `written`: of its output, what the socket took.
@@ -119,6 +118,8 @@ class Call : public CallTimer {
   void End(Outcome outcome, int code);
   void LetGoOfPlugin();
   void ResetPluginStream(uint32_t http2_error);
+  // Sees that Worker::Keep knows what `flow` holds. False: no more may be held.
+  bool Count(Flow& flow);
   void DropKept(Flow& flow);
   void ReleaseIfDone();
 

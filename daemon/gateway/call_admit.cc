@@ -11,8 +11,6 @@ namespace plugind::gateway {
 namespace {
 
 constexpr size_t kEntryOverhead = 32;  // RFC 9113, 6.5.2
-// Beyond this multiple of what is allowed, the rest is not even looked at.
-constexpr size_t kFarBeyond = 16;
 
 std::string Join(const std::vector<std::string>& names) {
   std::string all;
@@ -29,12 +27,12 @@ void Call::Begin(CallerConnection& caller, int32_t stream) {
   began_ = worker_.Now();
 }
 
-bool Call::RequestHeader(std::string_view name, std::string_view value) {
+void Call::RequestHeader(std::string_view name, std::string_view value) {
   const size_t limit = worker_.shared().limits.header_bytes;
   header_bytes_ += name.size() + value.size() + kEntryOverhead;
   if (header_bytes_ > limit) {
     headers_too_large_ = true;
-    return header_bytes_ <= limit * kFarBeyond;
+    return;
   }
   switch (Classify(name, value)) {
     case HeaderKind::kPass:
@@ -64,7 +62,6 @@ bool Call::RequestHeader(std::string_view name, std::string_view value) {
       if (illegal_.empty()) illegal_ = name;
       break;
   }
-  return true;
 }
 
 void Call::RequestReady(bool end) {
@@ -176,6 +173,9 @@ bool Call::MayCall() {
 void Call::Admit() {
   series_ = &worker_.mutable_stats().Series(route_->plugin, caller_->caller().kind, path_);
   series_->admitted.Add(1);
+  if (series_->long_requests && !to_plugin_.ended) {
+    to_plugin_.grown = caller_->Grow(caller_stream_);
+  }
   if (route_->load != nullptr) {
     counted_ = true;
     const uint32_t others = route_->load->in_flight.fetch_add(1, std::memory_order_relaxed);

@@ -27,6 +27,8 @@ Outcome OutcomeOf(int code) { return code == 0 ? Outcome::kOk : Outcome::kError;
 
 void Call::ResponseHeader(std::string_view name, std::string_view value) {
   if (state_ != CallState::kForwarded && state_ != CallState::kAnswering) return;
+  // The gateway may have had the last word already, and trailers_ are its own.
+  if (to_caller_.ended) return;
   HeaderBlock& block = final_headers_ ? trailers_ : response_;
   header_bytes_ = block.empty() ? 0 : header_bytes_;
   header_bytes_ += name.size() + value.size() + kEntryOverhead;
@@ -56,6 +58,7 @@ void Call::ResponseHeader(std::string_view name, std::string_view value) {
 
 void Call::ResponseHeadersReady(bool end) {
   if (state_ != CallState::kForwarded && state_ != CallState::kAnswering) return;
+  if (to_caller_.ended) return;
   if (!final_headers_) {
     if (response_.Find(":status").starts_with('1')) return response_.Clear();
     final_headers_ = true;
@@ -65,7 +68,7 @@ void Call::ResponseHeadersReady(bool end) {
       const std::string_view status = response_.Find("grpc-status");
       code_ = ParseStatus(status);
       caller_->SubmitResponse(*this, response_.List(), false);
-      if (!to_plugin_.ended) ResetPluginStream(NGHTTP2_NO_ERROR);
+      if (plugin_ != nullptr) plugin_->EndRequest(*this);
       return End(OutcomeOf(code_), code_);
     }
     state_ = CallState::kAnswering;
@@ -102,8 +105,7 @@ void Call::ResponseEnd() {
     code_ = static_cast<int>(Code::kUnknown);
     outcome_ = Outcome::kError;
   }
-  // The plugin has said all that it will say; the rest of the request is of no use to it.
-  if (!to_plugin_.ended || !to_plugin_.queue.empty()) ResetPluginStream(NGHTTP2_NO_ERROR);
+  if (plugin_ != nullptr) plugin_->EndRequest(*this);
   if (to_caller_.waiting && caller_ != nullptr) {
     to_caller_.waiting = false;
     caller_->ResumeBody(*this);
@@ -138,11 +140,14 @@ void Call::ResponseBodyTaken(size_t length, Output& output) {
     }
     left -= piece.size();
   }
+  to_caller_.queue.Trim();
+  Count(to_caller_);
   if (plugin_ == nullptr || length == 0) return;
   plugin_->Consume(plugin_stream_, length);
   if (!to_caller_.grown && !to_caller_.ended && to_caller_.bytes > kLongBody &&
       to_caller_.queue.empty()) {
     to_caller_.grown = plugin_->Grow(plugin_stream_);
+    if (series_ != nullptr) series_->long_answers = true;
   }
 }
 

@@ -33,6 +33,11 @@ struct CallSeries {
   Counter resent;     // sent to a plugin once more
   Histogram latency;  // from the request's headers to its end
 
+  // Bodies of this method have been long, and whoever received them kept up: the next one begins
+  // with the large window instead of stopping at the small one. For the owning thread alone.
+  bool long_requests = false;
+  bool long_answers = false;
+
   uint64_t Ended(Outcome outcome) const { return ended[static_cast<size_t>(outcome)].value(); }
 };
 

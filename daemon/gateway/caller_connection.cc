@@ -18,6 +18,7 @@ CallerConnection::CallerConnection(Worker& worker, UniqueFd fd, Caller caller,
       caller_(std::move(caller)),
       door_(std::move(door)),
       counted_(counted),
+      resets_(Limits::kResetBurst, Limits::kResetsPerSecond, worker.round()),
       handshake_(worker.timers()) {
   handshake_.Set(worker.round() + worker.shared().limits.handshake,
                  [this] { Close("it did not finish the HTTP/2 handshake in time"); });
@@ -57,12 +58,11 @@ int CallerConnection::OnBeginHeaders(const nghttp2_frame& frame) {
   return 0;
 }
 
-int CallerConnection::OnHeader(const nghttp2_frame& frame, std::string_view name,
-                               std::string_view value) {
+void CallerConnection::OnHeader(const nghttp2_frame& frame, std::string_view name,
+                                std::string_view value) {
   // A request's trailers mean nothing in gRPC.
-  if (frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
-  Call* call = Find(frame.hd.stream_id);
-  return call == nullptr || call->RequestHeader(name, value) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+  if (frame.headers.cat != NGHTTP2_HCAT_REQUEST) return;
+  if (Call* call = Find(frame.hd.stream_id)) call->RequestHeader(name, value);
 }
 
 int CallerConnection::OnFrame(const nghttp2_frame& frame) {
@@ -104,7 +104,13 @@ void CallerConnection::OnStreamClosed(int32_t stream, uint32_t) {
   Call* call = Find(stream);
   if (call == nullptr) return;
   // Its header block may have been what the peer broke off.
-  if (greeted_) handshake_.Clear();
+  if (greeted_ && call->state() == CallState::kReading) handshake_.Clear();
+  // Begun and not answered in full: cheap for the caller, whether it reset the stream or made us do
+  // it by breaking a rule.
+  if (nghttp2_session_get_stream_local_close(session(), stream) == 0 &&
+      !resets_.Take(worker_.round())) {
+    Terminate(NGHTTP2_ENHANCE_YOUR_CALM);
+  }
   Remove(*call);
   // The session remembers the stream; the call will be another's.
   nghttp2_session_set_stream_user_data(session(), stream, nullptr);
@@ -162,7 +168,5 @@ bool CallerConnection::HasCredit(const Call& call) {
   return nghttp2_session_get_remote_window_size(session()) > 0 &&
          nghttp2_session_get_stream_remote_window_size(session(), call.caller_stream()) > 0;
 }
-
-void CallerConnection::GoAway() { Terminate(NGHTTP2_NO_ERROR); }
 
 }  // namespace plugind::gateway

@@ -16,8 +16,9 @@ namespace plugind::gateway {
 
 class CallerConnection final : public Connection {
  public:
-  // Adopted by `worker`. `door` is kept. `counted`: it left a mark in the census, to be taken back.
-  // Null when it could not be started. `fd` may be invalid in tests of sessions, see Feed().
+  // Adopted by `worker`. `door` is kept. `counted`: it left a mark in the census, which is taken
+  // back at its end, and also when it could not be started: null. `fd` may be invalid in tests of
+  // sessions, see Feed().
   static CallerConnection* Open(Worker& worker, UniqueFd fd, Caller caller,
                                 std::shared_ptr<const Door> door, bool counted);
   ~CallerConnection() override;
@@ -33,8 +34,6 @@ class CallerConnection final : public Connection {
   void ResetStream(Call& call, uint32_t http2_error);
   // The caller has room for more of this call's body: trailers wait behind a body.
   bool HasCredit(const Call& call);
-  // No more calls; those that run may end.
-  void GoAway();
 
  private:
   CallerConnection(Worker& worker, UniqueFd fd, Caller caller, std::shared_ptr<const Door> door,
@@ -42,7 +41,7 @@ class CallerConnection final : public Connection {
 
   void OnBeginFrame(const nghttp2_frame_hd& head) override;
   int OnBeginHeaders(const nghttp2_frame& frame) override;
-  int OnHeader(const nghttp2_frame& frame, std::string_view name, std::string_view value) override;
+  void OnHeader(const nghttp2_frame& frame, std::string_view name, std::string_view value) override;
   int OnFrame(const nghttp2_frame& frame) override;
   void OnData(int32_t stream, std::string_view bytes) override;
   void OnStreamClosed(int32_t stream, uint32_t error) override;
@@ -60,6 +59,7 @@ class CallerConnection final : public Connection {
   SkippedStreams skipped_;
   bool greeted_ = false;  // its SETTINGS have come
   std::vector<Call*> calls_;
+  TokenBucket resets_;
   Deadline handshake_;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "daemon/gateway/call.h"
 
@@ -16,6 +17,8 @@ std::string_view View(const uint8_t* data, size_t size) {
 }
 
 constexpr size_t kFrameHead = 9;
+constexpr size_t kEntryOverhead = 32;  // RFC 9113, 6.5.2
+constexpr uint64_t kNoLimit = uint64_t{1} << 32;
 constexpr uint32_t kReadable = EPOLLIN | EPOLLRDHUP | EPOLLET;
 
 }  // namespace
@@ -29,22 +32,24 @@ struct Callbacks {
     return 0;
   }
   static int BeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
+    Of(user_data).block_bytes_ = 0;
     return Of(user_data).OnBeginHeaders(*frame);
   }
   static int Header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
                     size_t namelen, const uint8_t* value, size_t valuelen, uint8_t,
                     void* user_data) {
-    return Of(user_data).OnHeader(*frame, View(name, namelen), View(value, valuelen));
+    Connection& connection = Of(user_data);
+    connection.block_bytes_ += namelen + valuelen + kEntryOverhead;
+    if (connection.block_bytes_ >
+        connection.worker_.shared().limits.header_bytes * Limits::kHeadersFarBeyond) {
+      return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    connection.OnHeader(*frame, View(name, namelen), View(value, valuelen));
+    return 0;
   }
   static int FrameReceived(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
     Connection& connection = Of(user_data);
-    const bool cheap = frame->hd.type == NGHTTP2_PING || frame->hd.type == NGHTTP2_SETTINGS ||
-                       frame->hd.type == NGHTTP2_PRIORITY ||
-                       (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0);
-    if (!cheap) {
-      // grpc-go pings at every round trip in which data comes: what goes with work is no flood.
-      connection.control_tokens_ += 1;
-    } else if (!connection.TakeControlToken()) {
+    if (connection.IsFlood(*frame)) {
       connection.Terminate(NGHTTP2_ENHANCE_YOUR_CALM);
       return 0;
     }
@@ -66,7 +71,10 @@ struct Callbacks {
     return 0;
   }
   static int FrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
-    Of(user_data).OnFrameSent(*frame);
+    Connection& connection = Of(user_data);
+    connection.told_ =
+        connection.told_ || frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+    connection.OnFrameSent(*frame);
     return 0;
   }
   static ssize_t BodyWanted(nghttp2_session*, int32_t, uint8_t*, size_t length, uint32_t* flags,
@@ -82,7 +90,9 @@ struct Callbacks {
   }
   static ssize_t FrameLength(nghttp2_session*, uint8_t, int32_t, int32_t connection_window,
                              int32_t stream_window, uint32_t max_frame, void*) {
-    return std::min({connection_window, stream_window, static_cast<int32_t>(max_frame)});
+    // nghttp2 makes room for as much as it is told, and the peer may allow 16 MiB.
+    return std::min(
+        {connection_window, stream_window, Limits::kGrownWindow, static_cast<int32_t>(max_frame)});
   }
 
   // One table for all sessions.
@@ -107,7 +117,9 @@ struct Callbacks {
 };
 
 Connection::Connection(Worker& worker, UniqueFd fd)
-    : worker_(worker), fd_(std::move(fd)), tokens_at_(worker.round()) {}
+    : worker_(worker),
+      fd_(std::move(fd)),
+      control_(Limits::kControlBurst, Limits::kControlPerSecond, worker.round()) {}
 
 Connection::~Connection() { nghttp2_session_del(session_); }
 
@@ -118,7 +130,8 @@ bool Connection::Start(bool server) {
   // A server's session remembers the streams that its caller has ended, as many as may be open at
   // once: bytes for one of them are then an error (RFC 9113, 6.1) and not dropped.
   nghttp2_option_set_no_closed_streams(option, server ? 0 : 1);
-  nghttp2_option_set_stream_reset_rate_limit(option, Limits::kResetBurst, Limits::kResetsPerSecond);
+  // Ours counts more than resets, and by the same clock as everything else.
+  nghttp2_option_set_stream_reset_rate_limit(option, kNoLimit, kNoLimit);
   nghttp2_option_set_max_continuations(option, Limits::kContinuations);
   const int made = server
                        ? nghttp2_session_server_new2(&session_, Callbacks::Table(), this, option)
@@ -160,7 +173,7 @@ void Connection::OnReady(uint32_t events) {
 
 void Connection::Read() {
   size_t budget = Limits::kReadPerRound;
-  while (!closed_) {
+  while (!closed_ && !broken_) {
     const std::span<char> area = worker_.ReceiveArea();
     if (closed_) return;
     const ssize_t size = ::recv(fd_.get(), area.data(), area.size(), MSG_DONTWAIT);
@@ -178,6 +191,7 @@ void Connection::Read() {
 }
 
 void Connection::Feed(std::string_view bytes) {
+  if (closed_ || broken_) return;
   const ssize_t used = nghttp2_session_mem_recv(
       session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   if (closed_) return;
@@ -185,13 +199,18 @@ void Connection::Feed(std::string_view bytes) {
   if (used < 0) {
     // What nghttp2 thinks of it (a GOAWAY) is written before the end, as far as the socket takes
     // it.
-    ended_ = true;
+    broken_ = true;
   }
 }
 
 void Connection::Write() {
   dirty_ = false;
-  if (closed_ || blocked_) return;
+  if (closed_) return;
+  if (blocked_) {
+    if (broken_) return Close("the peer broke HTTP/2");
+    if (IsStuck()) return Close("the peer does not read");
+    return;
+  }
   while (true) {
     while (output_.size() < Limits::kOutputBytes) {
       const uint8_t* data = nullptr;
@@ -216,7 +235,7 @@ void Connection::Write() {
       break;
     }
   }
-  if (ended_ && !blocked_) return Close("the peer broke HTTP/2");
+  if (broken_) return Close("the peer broke HTTP/2");
   if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0 &&
       output_.empty()) {
     Close("the session is over");
@@ -264,15 +283,30 @@ nghttp2_data_provider Connection::BodyOf(Call& call) {
   return provider;
 }
 
-bool Connection::TakeControlToken() {
-  const Instant now = worker_.round();
-  const double seconds = std::chrono::duration<double>(now - tokens_at_).count();
-  tokens_at_ = now;
-  control_tokens_ = std::min<double>(Limits::kControlBurst,
-                                     control_tokens_ + seconds * Limits::kControlPerSecond);
-  if (control_tokens_ < 1) return false;
-  control_tokens_ -= 1;
-  return true;
+bool Connection::IsFlood(const nghttp2_frame& frame) {
+  switch (frame.hd.type) {
+    case NGHTTP2_PING:
+      // grpc-go pings at every round trip in which data comes: what goes with work is no flood.
+      if (std::exchange(told_, false)) return false;
+      break;
+    case NGHTTP2_DATA:
+      // The last one of a stream is empty where the caller learns late that there is no more.
+      if (frame.hd.length > 0 || (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) return false;
+      break;
+    case NGHTTP2_SETTINGS:
+    case NGHTTP2_PRIORITY:
+      break;
+    default:
+      return false;
+  }
+  return !control_.Take(worker_.round());
+}
+
+bool Connection::IsStuck() const {
+  // Towards a plugin it is callers that fill the queue, and Worker::Connect minds it.
+  return nghttp2_session_check_server_session(session_) != 0 &&
+         nghttp2_session_get_outbound_queue_size(session_) >
+             Limits::kQueuedFrames + 4 * worker_.shared().limits.streams_per_connection;
 }
 
 }  // namespace plugind::gateway

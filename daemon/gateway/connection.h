@@ -14,6 +14,7 @@
 
 #include "daemon/base/unique_fd.h"
 #include "daemon/gateway/output.h"
+#include "daemon/gateway/token_bucket.h"
 #include "daemon/gateway/worker.h"
 
 namespace plugind::gateway {
@@ -36,6 +37,8 @@ class Connection : public EpollTarget {
   void Settle() { output_.Settle(); }
   // Nothing more is read or written; its calls are told.
   void Close(const std::string& why);
+  // Ends the connection as soon as the peer could be told; its calls with it.
+  void Terminate(uint32_t http2_error);
 
   // Credit for `bytes` of stream `stream` that have gone on.
   void Consume(int32_t stream, size_t bytes);
@@ -55,8 +58,8 @@ class Connection : public EpollTarget {
   // nghttp2's callbacks; the default does nothing. Non-zero results are nghttp2's error codes.
   virtual void OnBeginFrame(const nghttp2_frame_hd&) {}
   virtual int OnBeginHeaders(const nghttp2_frame&) { return 0; }
-  virtual int OnHeader(const nghttp2_frame& frame, std::string_view name,
-                       std::string_view value) = 0;
+  virtual void OnHeader(const nghttp2_frame& frame, std::string_view name,
+                        std::string_view value) = 0;
   virtual int OnFrame(const nghttp2_frame& frame) = 0;
   virtual void OnData(int32_t stream, std::string_view bytes) = 0;
   virtual void OnStreamClosed(int32_t stream, uint32_t error) = 0;
@@ -68,8 +71,6 @@ class Connection : public EpollTarget {
   virtual void OnClosed(const std::string& why) = 0;
 
   nghttp2_data_provider BodyOf(Call& call);
-  // Ends the connection as soon as the peer could be told.
-  void Terminate(uint32_t http2_error);
 
   Worker& worker_;
   Output output_;
@@ -79,7 +80,10 @@ class Connection : public EpollTarget {
   friend class Worker;
 
   void Read();
-  bool TakeControlToken();
+  // Whether `frame` is one too many of those that cost its sender nothing.
+  bool IsFlood(const nghttp2_frame& frame);
+  // It takes in nothing, and what it would have to be told is piling up.
+  bool IsStuck() const;
 
   UniqueFd fd_;
   nghttp2_session* session_ = nullptr;
@@ -87,10 +91,11 @@ class Connection : public EpollTarget {
   bool dirty_ = false;          // in the worker's list
   bool reading_again_ = false;  // in the worker's list
   bool blocked_ = false;        // the socket took no more; EPOLLOUT will come
-  bool ended_ = false;          // the peer will send no more
+  bool broken_ = false;         // the session takes nothing more in
+  bool told_ = false;           // HEADERS or DATA went out since the last PING came in
+  size_t block_bytes_ = 0;      // of the header block that is coming in
   int64_t growth_left_ = Limits::kGrowthPerConnection;
-  double control_tokens_ = Limits::kControlBurst;
-  Instant tokens_at_;
+  TokenBucket control_;
 };
 
 }  // namespace plugind::gateway

@@ -20,9 +20,9 @@ struct Limits {
   // The window of a stream at its start, and once its other side has been seen to keep up. What a
   // stream buffers here is never more than its window.
   static constexpr int32_t kStreamWindow = 128 * 1024;
-  static constexpr int32_t kGrownWindow = 2 * 1024 * 1024;
+  static constexpr int32_t kGrownWindow = 1536 * 1024;
   // All grown windows of one connection together; beyond it, streams stay at kStreamWindow.
-  static constexpr int64_t kGrowthPerConnection = 16 * 1024 * 1024;
+  static constexpr int64_t kGrowthPerConnection = 48 * 1024 * 1024;
   // A connection's own window: credit comes back as bytes arrive, for a slow stream must not stop
   // the others.
   static constexpr int32_t kConnectionWindow = 16 * 1024 * 1024;
@@ -39,9 +39,15 @@ struct Limits {
   // Frames that are cheap to send and cost work here: a token bucket for each connection.
   static constexpr uint32_t kControlBurst = 2'000;      // PING, SETTINGS, PRIORITY, empty DATA
   static constexpr uint32_t kControlPerSecond = 2'000;  // …
-  static constexpr uint64_t kResetBurst = 1'000;        // RST_STREAM
-  static constexpr uint64_t kResetsPerSecond = 500;
-  static constexpr size_t kContinuations = 8;  // of one header block
+  static constexpr uint32_t kResetBurst = 1'000;        // calls that end before their answer has
+  static constexpr uint32_t kResetsPerSecond = 500;     // …
+  static constexpr size_t kContinuations = 8;           // of one header block
+  // Beyond this multiple of header_bytes, a header block ends its connection: HPACK makes megabytes
+  // of a few bytes, and each is work here.
+  static constexpr size_t kHeadersFarBeyond = 16;
+  // Frames that wait in a session whose peer does not read. Beyond it a caller is hung up on, and a
+  // plugin's connection gets no more calls.
+  static constexpr size_t kQueuedFrames = 1'000;
 
   // A request's body is remembered up to here until its plugin begins to answer, so that a call
   // that no plugin has executed can be sent again.

@@ -19,7 +19,12 @@ PluginConnection* PluginConnection::Open(Worker& worker, const InstancePtr& inst
 PluginConnection::PluginConnection(Worker& worker, UniqueFd fd, InstancePtr instance)
     : Connection(worker, std::move(fd)), instance_(std::move(instance)) {}
 
-bool PluginConnection::takes_calls() const { return !retired_ && !closed(); }
+bool PluginConnection::takes_calls() const {
+  // A plugin that has stopped reading keeps even those that were cancelled long ago.
+  return !retired_ && !closed() &&
+         nghttp2_session_get_outbound_queue_size(const_cast<PluginConnection*>(this)->session()) <
+             Limits::kQueuedFrames;
+}
 
 bool PluginConnection::HasRoom() const {
   return takes_calls() && calls_.size() < nghttp2_session_get_remote_settings(
@@ -63,6 +68,12 @@ void PluginConnection::ResetStream(Call& call, uint32_t http2_error) {
   worker_.MarkDirty(*this);
 }
 
+void PluginConnection::EndRequest(Call& call) {
+  if (nghttp2_session_get_stream_local_close(session(), call.plugin_stream()) == 0) {
+    ResetStream(call, NGHTTP2_NO_ERROR);
+  }
+}
+
 void PluginConnection::Retire() {
   retired_ = true;
   EndIfIdle();
@@ -72,10 +83,9 @@ void PluginConnection::EndIfIdle() {
   if (retired_ && calls_.empty() && !closed()) Terminate(NGHTTP2_NO_ERROR);
 }
 
-int PluginConnection::OnHeader(const nghttp2_frame& frame, std::string_view name,
-                               std::string_view value) {
+void PluginConnection::OnHeader(const nghttp2_frame& frame, std::string_view name,
+                                std::string_view value) {
   if (Call* call = Find(frame.hd.stream_id)) call->ResponseHeader(name, value);
-  return 0;
 }
 
 int PluginConnection::OnFrame(const nghttp2_frame& frame) {

@@ -25,13 +25,15 @@ class PluginConnection final : public Connection {
   int32_t SubmitRequest(Call& call, const std::vector<nghttp2_nv>& headers, bool body);
   void ResumeBody(Call& call);
   void ResetStream(Call& call, uint32_t http2_error);
+  // The answer is complete: what the plugin has not taken of the request, it will not need.
+  void EndRequest(Call& call);
   // No new calls; closed as soon as none is left.
   void Retire();
 
  private:
   PluginConnection(Worker& worker, UniqueFd fd, InstancePtr instance);
 
-  int OnHeader(const nghttp2_frame& frame, std::string_view name, std::string_view value) override;
+  void OnHeader(const nghttp2_frame& frame, std::string_view name, std::string_view value) override;
   int OnFrame(const nghttp2_frame& frame) override;
   void OnData(int32_t stream, std::string_view bytes) override;
   void OnStreamClosed(int32_t stream, uint32_t error) override;

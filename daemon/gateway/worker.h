@@ -91,6 +91,9 @@ class Worker {
   void MarkUnsettled(Call& call);
   // Bytes of bodies that are kept in memory. False: no more may be.
   bool Keep(ptrdiff_t bytes);
+  ptrdiff_t kept() const { return kept_; }
+  // Those whose streams are not both closed.
+  size_t calls() const { return calls_.size() - free_calls_.size(); }
 
   // An open session with `instance` that takes one more stream; null, with the cause in `error`,
   // when none can be had.

@@ -89,10 +89,10 @@ struct PeerCallbacks {
   static ssize_t Body(nghttp2_session* session, int32_t id, uint8_t* buffer, size_t room,
                       uint32_t* flags, nghttp2_data_source*, void* user) {
     PeerStream& stream = Stream(user, id);
-    const size_t size = std::min(room, stream.out.size());
-    std::copy_n(stream.out.begin(), size, buffer);
-    stream.out.erase(0, size);
-    if (!stream.out.empty() || (size > 0 && !stream.out_ends)) return static_cast<ssize_t>(size);
+    const size_t size = std::min(room, stream.waiting());
+    std::copy_n(stream.out.data() + stream.out_at, size, buffer);
+    stream.out_at += size;
+    if (stream.waiting() > 0 || (size > 0 && !stream.out_ends)) return static_cast<ssize_t>(size);
     if (!stream.out_ends) return NGHTTP2_ERR_DEFERRED;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (!stream.out_trailers.empty()) {

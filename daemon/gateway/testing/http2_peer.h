@@ -35,6 +35,8 @@ struct PeerStream {
   std::optional<uint32_t> closed;  // HTTP/2's error code
   // What this side has still to say.
   std::string out;
+  size_t out_at = 0;  // what of it is sent
+  size_t waiting() const { return out.size() - out_at; }
   bool out_ends = false;
   Fields out_trailers;
 
