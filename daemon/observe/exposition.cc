@@ -40,9 +40,10 @@ void AppendEscaped(std::string& out, std::string_view text, bool quoted) {
   }
 }
 
+// As nearly all labels are: nothing in it is to be escaped or replaced.
 bool IsPlain(std::string_view text) {
   for (const char c : text) {
-    if (c < ' ' || c > '~') return false;
+    if (c < ' ' || c > '~' || c == '"' || c == '\\') return false;
   }
   return true;
 }
@@ -74,7 +75,7 @@ void Exposition::Name(std::string_view suffix, Labels labels, std::string_view l
     text_.push_back(before);
     text_.append(name).append("=\"");
     if (IsPlain(value)) {
-      AppendEscaped(text_, value, true);
+      text_.append(value);
     } else {
       AppendEscaped(text_, ValidUtf8(value), true);
     }
