@@ -39,7 +39,7 @@ namespace plugind {
 // Errors: what can be known at once (a name that is none, a path too long for a socket) is thrown
 // as std::invalid_argument, here and nowhere later. That plugind or the plugin is not there is the
 // outcome of a call: UNAVAILABLE, at once or, with wait_for_ready, at the call's deadline. The
-// channel then connects anew by itself, trying at least once a second.
+// channel then connects anew by itself, trying about once a second at the least.
 class Client {
  public:
   // Finds plugind by the environment:
