@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Iterator
 import pytest
 
 from daemon import Daemon, fault
+from examples import add_greeter
 from requirements import skip
-from settings import BUILD, SLOWNESS, SOURCE
+from settings import BUILD, SANITIZED, SLOWNESS, SOURCE
 
 CONFIGURED = (BUILD / "cmake_install.cmake").exists()
 
@@ -42,10 +44,14 @@ class Installed(Daemon):
         self.stop()
 
 
-@pytest.fixture
-def prefix(tmp_path: Path) -> Path:
+def need_build_tree() -> None:
     if not CONFIGURED:
         skip(f"{BUILD} is no build tree that can be installed")
+
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> Path:
+    need_build_tree()
     prefix = tmp_path.resolve() / "usr"
     # The line of deploy/README.md, for the build that is tested.
     subprocess.run(
@@ -109,3 +115,122 @@ def test_the_installed_unit_runs_the_installed_program(prefix: Path) -> None:
         timeout=60 * SLOWNESS,
     )
     assert verified.returncode == 0 and not verified.stderr.strip(), verified.stderr
+
+
+# ---- The C++ SDK ----
+
+
+@pytest.fixture
+def sdk(tmp_path: Path) -> Path:
+    need_build_tree()
+    prefix = tmp_path.resolve() / "sdk"
+    run("cmake", "--install", BUILD, "--component", "sdk", "--prefix", prefix)
+    return prefix
+
+
+def run(*command: str | Path, **keys: str | Path | dict[str, str]) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=600 * SLOWNESS, **keys
+    )
+    assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_sdk_is_one_library_its_headers_and_how_to_find_them(sdk: Path) -> None:
+    files = {str(path.relative_to(sdk)) for path in sdk.rglob("*") if path.is_file()}
+    targets = {file for file in files if re.search(r"/plugindTargets(-\w+)?\.cmake$", file)}
+    assert len(targets) == 2
+    library = next(sdk.rglob("libplugind_sdk.a")).parent.relative_to(sdk)
+    assert files - targets == {
+        "include/plugind/client.h",
+        "include/plugind/plugin.h",
+        "include/plugind/version.h",
+        f"{library}/libplugind_sdk.a",
+        f"{library}/cmake/plugind/plugindConfig.cmake",
+        f"{library}/cmake/plugind/plugindConfigVersion.cmake",
+        f"{library}/pkgconfig/plugind-sdk.pc",
+    }
+
+
+CALLER = """
+cmake_minimum_required(VERSION 3.25)
+project(caller CXX)
+find_package(plugind REQUIRED)
+add_library(generated OBJECT greeter.pb.cc greeter.grpc.pb.cc google/rpc/error_details.pb.cc)
+add_executable(page page.cc)
+add_library(header OBJECT header.cc)
+foreach(target IN ITEMS generated page header)
+  set_target_properties(${target} PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
+  target_include_directories(${target} SYSTEM PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${target} PRIVATE plugind::sdk)
+endforeach()
+target_compile_options(header PRIVATE -Wall -Wextra -Werror)
+target_link_libraries(page PRIVATE generated)
+"""
+
+# Before any header of gRPC: client.h has to stand alone.
+AROUND_THE_HEADERS_EXAMPLE = """
+#include <plugind/client.h>
+#include <chrono>
+#include <iostream>
+#include <grpcpp/grpcpp.h>
+#include "greeter.grpc.pb.h"
+bool Example(const greeter::v1::GreetRequest& request, greeter::v1::GreetResponse& response) {{
+  bool again = false;
+{example}
+  return again && status.ok();
+}}
+"""
+
+
+# Against a library with sanitizers, an author's project would need them too.
+if not SANITIZED:
+
+    def test_a_program_outside_of_the_tree_calls_with_the_installed_sdk(
+        sdk: Path, daemon: Daemon, tmp_path: Path
+    ) -> None:
+        """The client's examples, beside generated code for google/rpc as many programs have it: the SDK's own must not
+        be registered a second time, which would abort the program."""
+        project = tmp_path / "project"
+        build = project / "build"
+        (project / "google" / "rpc").mkdir(parents=True)
+        page = (SOURCE / "sdk" / "cpp" / "README.md").read_text()
+        examples = re.findall(r"^```cpp\n(.*?)^```", page, re.M | re.S)
+        (program,) = (text for text in examples if "plugind/client.h" in text)
+        (project / "page.cc").write_text(program)
+        header = (sdk / "include" / "plugind" / "client.h").read_text()
+        comment = header.partition("// Example:\n")[2].partition("#pragma once")[0]
+        lines = [line.removeprefix("//") for line in comment.splitlines() if "#include" not in line]
+        (project / "header.cc").write_text(
+            AROUND_THE_HEADERS_EXAMPLE.format(example="\n".join(lines))
+        )
+        (project / "CMakeLists.txt").write_text(CALLER)
+        protoc = ["protoc", f"--cpp_out={project}"]
+        run(*protoc, "-I", SOURCE / "proto", "google/rpc/error_details.proto")
+        generator = shutil.which("grpc_cpp_plugin")
+        run(
+            *protoc,
+            f"--grpc_out={project}",
+            f"--plugin=protoc-gen-grpc={generator}",
+            "-I",
+            SOURCE / "plugins" / "greeter",
+            "greeter.proto",
+        )
+        run("cmake", "-G", "Ninja", "-S", project, "-B", build, f"-DCMAKE_PREFIX_PATH={sdk}")
+        run("cmake", "--build", build)
+        packages = {**os.environ, "PKG_CONFIG_PATH": str(next(sdk.rglob("pkgconfig")))}
+        flags = run("pkg-config", "--cflags", "--libs", "plugind-sdk", env=packages).split()
+        objects = [path for path in build.rglob("*.o") if path.name != "header.cc.o"]
+        run("c++", "-o", build / "by-pkg-config", *objects, *flags)
+
+        add_greeter(daemon)
+        daemon.start().wait_ready("greeter")
+        environment = {**os.environ, "PLUGIND_SOCKET": str(daemon.socket)}
+        for name in ("page", "by-pkg-config"):
+            assert run(build / name, env=environment) == "Hello, Ada!\n"
+        daemon.ctl("stop", "greeter")
+        refused = subprocess.run(
+            [build / "page"], env=environment, capture_output=True, text=True
+        )
+        assert refused.returncode == 1
+        assert refused.stderr.endswith("\nPLUGIN_UNAVAILABLE\nnot executed\n")
