@@ -32,7 +32,8 @@ const auto kCommand = "command = [\"./kv\"]\n"s;  // line 1 of most, and all tha
 const auto kNoName =
     R"( is no plugin name: 1 to 48 of a-z, 0-9, "-", "_" and ".", with a letter or digit at both ends)"s;
 const auto kNoCaller = R"( is no principal: write "uid:1000", "group:NAME", "plugin:NAME" or "*")"s;
-const auto kNoCall = R"( is no call: write "PLUGIN/*" or "PLUGIN/package.Service/Method")"s;
+const auto kNoCall =
+    R"( is no call: write "PLUGIN/*", "PLUGIN/package.Service/*" or "PLUGIN/package.Service/Method")"s;
 const auto kNoMethod = R"( is no method: write "/package.Service/Method")"s;
 const auto kNoCapability =
     R"( is no capability: 1 to 128 letters, digits, "-", "_" and ".", with a letter or digit at both ends)"s;

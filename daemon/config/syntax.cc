@@ -137,10 +137,13 @@ std::string CheckCall(std::string_view text) {
   const size_t slash = text.find('/');
   if (slash != std::string_view::npos && CheckName(text.substr(0, slash)).empty()) {
     const auto method = text.substr(slash + 1);
-    if (method == "*" || IsMethod(method)) return "";
+    const bool whole_service =
+        method.ends_with("/*") && IsService(method.substr(0, method.size() - 2));
+    if (method == "*" || whole_service || IsMethod(method)) return "";
   }
-  return fmt::format(R"({} is no call: write "PLUGIN/*" or "PLUGIN/package.Service/Method")",
-                     Shown(text));
+  return fmt::format(
+      R"({} is no call: write "PLUGIN/*", "PLUGIN/package.Service/*" or "PLUGIN/package.Service/Method")",
+      Shown(text));
 }
 
 std::string CheckCapability(std::string_view text) {

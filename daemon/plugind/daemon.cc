@@ -143,6 +143,7 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
                        paths_.runtime_dir,
                        [this](UniqueFd connection) { control_->Serve(std::move(connection)); },
                        [this](const std::string& instance) { supervisor_->OnDrained(instance); },
+                       [this](const std::string& trouble) { log_->Error(trouble); },
                        {[this](const gateway::Denied& denied) {
                           denials_.Tell({denied.caller, denied.pid, denied.method, denied.plugin,
                                          denied.reason});

@@ -99,11 +99,19 @@ void FrontDoor::OpenPluginSocket(const std::string& plugin) {
   auto kept = inherited_.extract(name);
   auto socket = ListeningSocket::Open(parts_.runtime_dir + "/" + name, KeptAs(name),
                                       kept ? std::move(kept.mapped()) : UniqueFd(), parts_.keeper);
-  // Too long a name, no fd: the plugin is still reached by plugind.sock, and status shows no
-  // address.
-  if (!socket.ok()) return;
+  if (!socket.ok()) {
+    // It is still reached by plugind.sock, and status shows no address.
+    return parts_.report(
+        fmt::format("plugin {} has no address: {}", plugin, Message(socket.status())));
+  }
   unopened_.emplace(name, gateway::Door{gateway::Door::Kind::kPlugin, plugin});
   plugin_sockets_.emplace(plugin, *std::move(socket));
+}
+
+void FrontDoor::Listen(const std::string& name, const ListeningSocket& socket,
+                       const gateway::Door& door) {
+  if (gateway_->Listen(name, socket.fd(), door)) return;
+  parts_.report(fmt::format("nobody is let in at {}: {}", socket.path(), std::strerror(errno)));
 }
 
 void FrontDoor::ClosePluginSocket(const std::string& plugin) {
@@ -143,13 +151,18 @@ void FrontDoor::Begin(const supervisor::Supervisor& supervisor) {
         name.substr(kHostPrefix.size(), name.rfind('/') - kHostPrefix.size());
     auto socket = ListeningSocket::Open(parts_.runtime_dir + "/" + name, KeptAs(name),
                                         std::move(fd), parts_.keeper);
-    if (socket.ok()) hosts_.emplace(instance, Host{*std::move(socket)});
+    if (socket.ok()) {
+      hosts_.emplace(instance, Host{*std::move(socket)});
+    } else {
+      parts_.report(fmt::format("instance {} cannot reach its peers: {}", instance,
+                                Message(socket.status())));
+    }
   }
   std::erase_if(inherited_, [](const auto& one) { return one.first.starts_with(kHostPrefix); });
   Publish(supervisor);
   accepting_ = true;
   DropStale();
-  gateway_->Listen(kFront, front_->fd(), {gateway::Door::Kind::kFront, ""});
+  Listen(kFront, *front_, {gateway::Door::Kind::kFront, ""});
 }
 
 gateway::InstancePtr FrontDoor::InstanceFor(const supervisor::PluginStatus& status) {
@@ -236,7 +249,7 @@ void FrontDoor::Publish(const supervisor::Supervisor& supervisor) {
     const ListeningSocket& socket = door.kind == gateway::Door::Kind::kHost
                                         ? hosts_.at(known_.at(door.plugin).instance).socket
                                         : plugin_sockets_.at(door.plugin);
-    gateway_->Listen(name, socket.fd(), door);
+    Listen(name, socket, door);
   }
 }
 

@@ -31,6 +31,8 @@ class FrontDoor {
     // A connection to the control server, which nothing else can reach. Any thread.
     std::function<void(UniqueFd)> serve_control;
     std::function<void(const std::string& instance)> drained;
+    // Something that no caller is told of, for the daemon's log.
+    std::function<void(const std::string&)> report;
     gateway::Told told;  // on the gateway's threads
   };
   FrontDoor(Parts parts, const config::DaemonConfig& config);
@@ -65,6 +67,7 @@ class FrontDoor {
   void Publish(const supervisor::Supervisor& supervisor);
   void Look(const supervisor::Supervisor& supervisor, const std::string& plugin);
   void OpenPluginSocket(const std::string& plugin);
+  void Listen(const std::string& name, const ListeningSocket& socket, const gateway::Door& door);
   void ClosePluginSocket(const std::string& plugin);
   void DropStale();
   gateway::InstancePtr InstanceFor(const supervisor::PluginStatus& status);
