@@ -61,7 +61,7 @@ idempotent = ["/greeter.v1.Greeter/Greet"]   # may be sent again
 
 [access]
 callers = ["uid:1000", "group:apps", "plugin:frontend", "*"]   # who may call it; default: same uid as plugind, root
-calls = ["kv/*", "kv/kv.v1.KV/Get"]   # peers that this plugin may call
+calls = ["kv/*", "kv/kv.v1.KV/*", "kv/kv.v1.KV/Get"]   # peers that this plugin may call
 
 [capabilities]
 offer = { "greeter.emoji" = "1.0" }   # the host's side of the negotiation, beside the built-in ones
@@ -127,7 +127,7 @@ TEST_F(LoadTest, TakesTheExamplesOfTheInterface) {
   greeter.after = {"kv"};
   greeter.call.idempotent = {"/greeter.v1.Greeter/Greet"};
   greeter.access.callers = {"uid:1000", "group:apps", "plugin:frontend", "*"};
-  greeter.access.calls = {"kv/*", "kv/kv.v1.KV/Get"};
+  greeter.access.calls = {"kv/*", "kv/kv.v1.KV/*", "kv/kv.v1.KV/Get"};
   greeter.capabilities.offer = {{"greeter.emoji", "1.0"}};
   greeter.capabilities.require = {"greeter.v1"};
   greeter.settings = R"({"greeting":"Hello"})";

@@ -374,8 +374,8 @@ calls = ["kv"])",
        {At(3, 10, R"("calls": "kv")" + kNoCall)}},
       {"ACallWithAStarInside",
        kCommand + R"([access]
-calls = ["kv/kv.v1.KV/*"])",
-       {At(3, 10, R"("calls": "kv/kv.v1.KV/*")" + kNoCall)}},
+calls = ["kv/kv.v1.*/Get"])",
+       {At(3, 10, R"("calls": "kv/kv.v1.*/Get")" + kNoCall)}},
       {"AMethodWithoutSlash",
        kCommand + R"([call]
 idempotent = ["greeter.v1.Greeter/Greet"])",
