@@ -49,7 +49,9 @@ Worker::~Worker() {
 
 void Worker::Run() {
   while (!stopping_) Round(true);
-  Round(false);  // what has come in the meantime still goes out
+  // What has come in the meantime still goes out, and everybody is told that it is the end.
+  for (const auto& [connection, owned] : connections_) connection->Terminate(NGHTTP2_NO_ERROR);
+  Round(false);
 }
 
 void Worker::Post(std::function<void()> work) {
