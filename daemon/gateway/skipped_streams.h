@@ -15,7 +15,10 @@ class SkippedStreams {
   // A HEADERS frame begins. False: its stream was passed over.
   bool Begin(int32_t stream) {
     if (stream > last_) {
-      if (stream - last_ > kStep) gaps_[next_++ % gaps_.size()] = {last_ + kStep, stream - kStep};
+      // In 64 bits: the first stream may be the last that there can be.
+      if (int64_t{stream} - last_ > kStep) {
+        gaps_[next_++ % gaps_.size()] = {last_ + kStep, stream - kStep};
+      }
       last_ = stream;
       return true;
     }

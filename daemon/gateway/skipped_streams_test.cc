@@ -24,6 +24,15 @@ TEST(SkippedStreamsTest, AStreamThatWasOpenedMayHaveTrailersLater) {
   EXPECT_FALSE(streams.Begin(1));
 }
 
+TEST(SkippedStreamsTest, TheFirstStreamMayBeTheLast) {
+  constexpr int32_t kLast = 0x7fffffff;
+  SkippedStreams streams;
+  EXPECT_TRUE(streams.Begin(kLast));
+  EXPECT_FALSE(streams.Begin(1));
+  EXPECT_FALSE(streams.Begin(kLast - 2));
+  EXPECT_TRUE(streams.Begin(kLast));
+}
+
 TEST(SkippedStreamsTest, TheLatestGapsAreRemembered) {
   SkippedStreams streams;
   for (int32_t stream = 1; stream < 1000; stream += 4) EXPECT_TRUE(streams.Begin(stream));

@@ -87,12 +87,16 @@ void Engine::Publish() {
 }
 
 Http2Peer& Engine::Connect(const Door& door, Http2Peer::Options options) {
+  callers_.push_back(std::make_unique<Http2Peer>(ConnectRaw(door), Http2Peer::Role::kCaller,
+                                                 std::move(options)));
+  return *callers_.back();
+}
+
+UniqueFd Engine::ConnectRaw(const Door& door) {
   auto [ours, theirs] = Pair();
-  callers_.push_back(
-      std::make_unique<Http2Peer>(std::move(ours), Http2Peer::Role::kCaller, std::move(options)));
   CallerConnection::Open(*worker_, std::move(theirs), Caller::User(1000, 1, {1000}),
                          std::make_shared<const Door>(door), false);
-  return *callers_.back();
+  return std::move(ours);
 }
 
 void Engine::Settle() {

@@ -77,6 +77,8 @@ class Engine {
   // A new caller's connection, of uid 1000, which may call everything.
   Http2Peer& Connect(Door door = {Door::Kind::kFront, ""}) { return Connect(door, {}); }
   Http2Peer& Connect(const Door& door, Http2Peer::Options options);
+  // The caller's end of one, for bytes by hand.
+  UniqueFd ConnectRaw(const Door& door);
   // Until nothing moves any more.
   void Settle();
   void Advance(Duration by);
