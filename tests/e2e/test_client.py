@@ -139,15 +139,20 @@ def test_a_channel_works_again_within_a_second_of_plugind_s_death(
 def test_who_was_idle_when_plugind_died_does_not_notice(
     daemon: Daemon, program: Callable[..., Program]
 ) -> None:
-    running(daemon)
-    caller = program("--to", "greeter")
+    names = ["greeter", "second", "third", "fourth"]
+    for name in names[1:]:
+        daemon.plugin(name, [PLUGINS / "greeter"])
+    running(daemon).wait_ready(*names)
+    caller = program("--to", *names)
     for _ in range(5):
         assert caller.greet()["code"] == OK
+        assert [caller.answer()["code"] for _ in names[1:]] == [OK, OK, OK]
         killed = daemon.kill_brain()
         daemon.wait_brain_after(killed)
         # Nothing in that program has waited for anything meanwhile: it learns of it now.
-        answer = caller.greet()
-        assert answer["code"] == OK, answer["text"]
+        first = caller.greet()
+        answers = [first, *(caller.answer() for _ in names[1:])]
+        assert [answer["text"] for answer in answers] == ["", "", "", ""]
 
 
 def test_a_call_that_waits_until_it_can_be_sent_outlasts_a_stop_of_the_daemon(

@@ -84,7 +84,7 @@ class FreshLook final : public ClientInterceptorFactoryInterface {
   static constexpr std::chrono::milliseconds kBusy{1};
   // gRPC takes in one at a look; other channels of the process may have some, too. A look that
   // finds nothing is a system call.
-  static constexpr int kEvents = 4;
+  static constexpr int kEvents = 8;
 
   grpc::CompletionQueue queue_;  // never anything in it: to wait for it is to look
   std::atomic<int64_t> last_{0};

@@ -20,6 +20,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "greeter.grpc.pb.h"
 
@@ -83,8 +84,9 @@ json Count(Greeter::Stub& stub, uint32_t from, milliseconds pause) {
   return EndOf(steps->Finish(), context);
 }
 
-int Run(const std::shared_ptr<grpc::Channel>& channel) {
-  const auto stub = Greeter::NewStub(channel);
+int Run(const std::vector<std::shared_ptr<grpc::Channel>>& channels) {
+  std::vector<std::unique_ptr<Greeter::Stub>> stubs;
+  for (const auto& channel : channels) stubs.push_back(Greeter::NewStub(channel));
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream words(line);
     std::string verb;
@@ -93,9 +95,11 @@ int Run(const std::shared_ptr<grpc::Channel>& channel) {
     words >> verb;
     if (verb == "count") words >> from;
     if (!(words >> time)) return 2;
-    const json end = verb == "count" ? Count(*stub, from, milliseconds(time))
-                                     : Greet(*stub, milliseconds(time), verb == "await");
-    std::cout << end << std::endl;
+    for (const auto& stub : stubs) {
+      const json end = verb == "count" ? Count(*stub, from, milliseconds(time))
+                                       : Greet(*stub, milliseconds(time), verb == "await");
+      std::cout << end << std::endl;
+    }
   }
   return 0;
 }
@@ -131,11 +135,15 @@ int main(int argc, char** argv) {
   plugind::Client client;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
-    if (option == "--control") return Run(client.control());
+    if (option == "--control") return Run({client.control()});
     if (i + 1 == argc) break;
     const std::string value = argv[++i];
     if (option == "--socket") client = plugind::Client(value);
-    if (option == "--to") return Run(client.channel(value));
+    if (option == "--to") {
+      std::vector<std::shared_ptr<grpc::Channel>> channels;
+      for (; i < argc; ++i) channels.push_back(client.channel(argv[i]));
+      return Run(channels);
+    }
     if (option == "--serve") {
       Relay relay(value);
       return plugind::Plugin("relay", "0.0.1").service(&relay).serve(argc, argv);
