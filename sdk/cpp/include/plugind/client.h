@@ -56,7 +56,7 @@ class Client {
 
   // Sets arguments of each channel that is made from here on, for instance
   // SetMaxReceiveMessageSize. What it leaves unset is gRPC's default, but for these: authority
-  // "localhost", backoff 50 ms to 1 s, no HTTP proxy.
+  // "localhost", backoff 50 ms to 1 s, no HTTP proxy. It runs on the thread that makes the channel.
   Client& configure(std::function<void(grpc::ChannelArguments&)> hook);
 
   // A channel on which every call goes to the plugin of that name, whatever the method, across its
