@@ -70,6 +70,7 @@ class Http2Peer {
   // False: no more is read from the socket.
   bool reads = true;
   bool open() const { return fd_.valid(); }
+  int fd() const { return fd_.get(); }
   std::optional<uint32_t> goaway() const { return goaway_; }
   nghttp2_session* session() { return session_; }
   uint64_t received() const { return received_; }
