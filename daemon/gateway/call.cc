@@ -15,6 +15,8 @@ constexpr uint32_t kMaxAttempts = 5;
 constexpr int32_t kRetryCost = 100;  // of PluginLoad::retry_budget
 // A plugin that cannot be connected to, though it should: it may just be ending.
 constexpr Duration kConnectAgain = std::chrono::milliseconds(20);
+// What a plugin was told of a deadline within a day is rounded down by less than this.
+constexpr Duration kDeadlineRounding = std::chrono::milliseconds(1);
 // Enough of a body has come to tell that it is a long one.
 constexpr uint64_t kLongBody = uint64_t{Limits::kStreamWindow} / 2;
 constexpr size_t kReplayOrdinary = size_t{16} * 1024;
@@ -295,6 +297,12 @@ void Call::PluginClosed(uint32_t http2_error) {
   if (state_ == CallState::kForwarded && !sent) {
     // It was still in the session's queue when the plugin took no more streams.
     return Retry(false, Code::kUnavailable, plugin + " takes no more calls on this connection");
+  }
+  // A plugin minds the deadline too, and its timer may be ahead of ours.
+  if (http2_error == NGHTTP2_CANCEL && deadline_ &&
+      worker_.Now() + kDeadlineRounding >= *deadline_) {
+    return Fail(Outcome::kDeadline, Code::kDeadlineExceeded, "the deadline passed",
+                "DEADLINE_EXCEEDED");
   }
   const Code code = CodeOfReset(http2_error);
   const std::string why = plugin + " reset the call: " + nghttp2_http2_strerror(http2_error);

@@ -162,6 +162,20 @@ TEST_F(CallTest, TheDeadlineIsEnforcedThoughThePluginHangs) {
   EXPECT_EQ(engine_.sums().Of(Outcome::kDeadline), 1U);
 }
 
+TEST_F(CallTest, APluginThatResetsACallAtItsDeadlineHasNotCancelledIt) {
+  engine_.plugin.on_request = nullptr;
+  for (const auto& [at, code] : {std::pair(milliseconds(50), "1"), {milliseconds(99), "4"}}) {
+    Http2Peer& caller = engine_.Connect();
+    PeerStream& stream = Begin(caller, {{"grpc-timeout", "100m"}});
+    engine_.Advance(at);
+    const auto& [id, asked] = *engine_.plugin.connection().streams().rbegin();
+    engine_.plugin.connection().Reset(*asked, NGHTTP2_CANCEL);
+    engine_.Settle();
+    EXPECT_EQ(stream.Field("grpc-status"), code);
+  }
+  EXPECT_EQ(engine_.sums().Of(Outcome::kDeadline), 1U);
+}
+
 TEST_F(CallTest, TheDeadlineEndsAnAnswerThatHasBegun) {
   engine_.plugin.on_headers = [](Http2Peer& peer, PeerStream& stream) {
     peer.Respond(stream, {{":status", "200"}, {"content-type", "application/grpc"}});
