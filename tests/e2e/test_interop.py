@@ -1,17 +1,21 @@
-"""Other people's gRPC programs through the gateway: the official interop client and server, grpcurl, grpcio, Node."""
+"""Other people's programs through the gateway: gRPC's interop client and server, grpcurl, go-plugin, grpcio, grpc-js."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import queue
 import subprocess
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
+import grpc
 import pytest
 
 from daemon import Daemon
-from examples import add_greeter
+from examples import add_greeter, add_kv
 from go_programs import program
+from node_programs import node_command
 from settings import SLOWNESS
 
 
@@ -38,7 +42,9 @@ def run(*command: object, code: int = 0, **environment: str) -> subprocess.Compl
         text=True,
         timeout=40 * SLOWNESS,
     )
-    assert done.returncode == code, f"{command} ended with {done.returncode}:\n{done.stderr}{done.stdout}"
+    assert (
+        done.returncode == code
+    ), f"{command} ended with {done.returncode}, not {code}:\n{done.stderr}{done.stdout}"
     return done
 
 
@@ -52,7 +58,9 @@ ROUTES = {
     "by-name": lambda daemon: (f"unix:{daemon.socket}", "plugind-plugin:interop"),
 }
 
-REPORTS_LOAD = '--service_config_json={"loadBalancingConfig": [{"test_backend_metrics_load_balancer": {}}]}'
+TAKES_LOAD_REPORTS = (
+    '--service_config_json={"loadBalancingConfig": [{"test_backend_metrics_load_balancer": {}}]}'
+)
 
 # Every case of the client that needs neither TLS nor Google's credentials, with its flags.
 CASES: dict[str, list[str]] = {
@@ -73,8 +81,8 @@ CASES: dict[str, list[str]] = {
     "pick_first_unary": [],
     "rpc_soak": ["--soak_iterations=100", "--soak_num_threads=4"],
     "channel_soak": ["--soak_iterations=40", "--soak_num_threads=4"],
-    "orca_per_rpc": [REPORTS_LOAD],
-    "orca_oob": [REPORTS_LOAD],
+    "orca_per_rpc": [TAKES_LOAD_REPORTS],
+    "orca_oob": [TAKES_LOAD_REPORTS],
 }
 
 
@@ -143,10 +151,138 @@ def test_grpcurl_on_a_plugins_socket(served: Daemon) -> None:
         "message": "Hello, Ada!",
         "pid": served.get("greeter").pid,
     }
-    steps = grpcurl("-d", '{"from": 3}', "-emit-defaults", socket, "greeter.v1.Greeter/Countdown")
-    assert [json.loads(step)["remaining"] for step in steps.replace("}", "}\0").split("\0")[:-1]] == [
-        3,
-        2,
-        1,
-        0,
-    ]
+    countdown = ["-emit-defaults", "-d", '{"from": 2}', socket, "greeter.v1.Greeter/Countdown"]
+    steps = "".join(grpcurl(*countdown).split())
+    assert steps == '{"remaining":2}{"remaining":1}{"remaining":0}'
+
+
+# ---- go-plugin ----
+
+
+def test_a_go_plugin_host_reattached_to_a_plugins_socket(served: Daemon) -> None:
+    plugin = served.get("interop")
+    run(program("host"), served.runtime / "plugins" / "interop.sock", plugin.pid, "interop")
+    assert served.get("interop").pid == plugin.pid
+
+
+def test_a_go_plugin_host_with_a_go_plugin_behind_the_gateway(daemon: Daemon) -> None:
+    add_kv(daemon)
+    plugin = daemon.start().wait_ready("kv")["kv"]
+    run(program("host"), daemon.runtime / "plugins" / "kv.sock", plugin.pid, "kv")
+    assert daemon.get("kv").pid == plugin.pid
+
+
+# ---- gRPC in other languages ----
+
+# The interop server's messages by hand, so that its stubs are not needed; tests/interop/node/client.js has the same.
+SERVICE = "/grpc.testing.TestService"
+
+
+def wanted(size: int) -> bytes:
+    """A StreamingOutputCallRequest for one answer of `size` bytes."""
+    return bytes([0x12, 2, 0x08, size])
+
+
+def answer(size: int) -> bytes:
+    """That answer; also a StreamingInputCallRequest that has `size` bytes."""
+    return bytes([0x0A, size + 2, 0x12, size]) + bytes(size)
+
+
+def simple_request_to_fail(message: str) -> bytes:
+    text = message.encode()
+    return bytes([0x3A, len(text) + 4, 0x08, 2, 0x12, len(text)]) + text
+
+
+def grpcio_unary(channel: grpc.Channel) -> None:
+    assert channel.unary_unary(f"{SERVICE}/EmptyCall")(b"", timeout=20 * SLOWNESS) == b""
+
+
+def grpcio_server_stream(channel: grpc.Channel) -> None:
+    call = channel.unary_stream(f"{SERVICE}/StreamingOutputCall")
+    answers = call(wanted(5) + wanted(100), timeout=20 * SLOWNESS)
+    assert list(answers) == [answer(5), answer(100)]
+
+
+def grpcio_client_stream(channel: grpc.Channel) -> None:
+    call = channel.stream_unary(f"{SERVICE}/StreamingInputCall")
+    assert call(iter([answer(40), answer(60)]), timeout=20 * SLOWNESS) == bytes([0x08, 100])
+
+
+@contextlib.contextmanager
+def duplex(channel: grpc.Channel, timeout: float) -> Iterator[tuple[grpc.Call, Callable]]:
+    """FullDuplexCall, and what sends a request on it; None is the last."""
+    requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    call = channel.stream_stream(f"{SERVICE}/FullDuplexCall")
+    try:
+        yield call(iter(requests.get, None), timeout=timeout), requests.put
+    finally:
+        requests.put(None)
+
+
+def grpcio_bidi(channel: grpc.Channel) -> None:
+    with duplex(channel, 20 * SLOWNESS) as (call, send):
+        for size in (7, 8, 9):
+            send(wanted(size))
+            assert next(call) == answer(size)
+        send(None)
+        assert list(call) == []
+
+
+def grpcio_metadata(channel: grpc.Channel) -> None:
+    first = ("x-grpc-test-echo-initial", "first")
+    last = ("x-grpc-test-echo-trailing-bin", b"\xab\0\xff")
+    _, call = channel.unary_unary(f"{SERVICE}/UnaryCall").with_call(
+        b"", metadata=(first, last), timeout=20 * SLOWNESS
+    )
+    assert first in call.initial_metadata() and last in call.trailing_metadata()
+
+
+def grpcio_status(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as failed:
+        request = simple_request_to_fail("no 👎")
+        channel.unary_unary(f"{SERVICE}/UnaryCall")(request, timeout=20 * SLOWNESS)
+    assert failed.value.code() == grpc.StatusCode.UNKNOWN and failed.value.details() == "no 👎"
+
+
+def grpcio_deadline(channel: grpc.Channel) -> None:
+    with duplex(channel, 0.2) as (call, _), pytest.raises(grpc.RpcError) as failed:
+        next(call)
+    assert failed.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def grpcio_cancel(channel: grpc.Channel) -> None:
+    with duplex(channel, 20 * SLOWNESS) as (call, send):
+        send(wanted(1))
+        assert next(call) == answer(1)
+        call.cancel()
+        with pytest.raises(grpc.RpcError) as failed:
+            next(call)
+        assert failed.value.code() == grpc.StatusCode.CANCELLED
+
+
+# Each is a function here and one of the same name in client.js.
+KINDS: dict[str, Callable[[grpc.Channel], None]] = {
+    "unary": grpcio_unary,
+    "server_stream": grpcio_server_stream,
+    "client_stream": grpcio_client_stream,
+    "bidi": grpcio_bidi,
+    "metadata": grpcio_metadata,
+    "status": grpcio_status,
+    "deadline": grpcio_deadline,
+    "cancel": grpcio_cancel,
+}
+SOCKETS = ["plugins/interop.sock", "plugind.sock"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("socket", SOCKETS)
+def test_grpcio(served: Daemon, socket: str, kind: str) -> None:
+    with grpc.insecure_channel(f"unix:{served.runtime / socket}") as channel:
+        KINDS[kind](channel)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("socket", SOCKETS)
+def test_grpc_js(served: Daemon, socket: str, kind: str) -> None:
+    said = run(*node_command("client.js"), f"unix:{served.runtime / socket}", kind)
+    assert said.stdout == "passed\n", said.stderr

@@ -35,7 +35,9 @@ func main() {
 	testpb.RegisterTestServiceServer(
 		server, interop.NewTestServer(interop.NewTestServerOptions{MetricsRecorder: recorder}))
 	orcaservice.RegisterOpenRcaServiceServer(server, &load{recorder: recorder})
-	healthpb.RegisterHealthServer(server, health.NewServer())
+	serving := health.NewServer()
+	serving.SetServingStatus("plugin", healthpb.HealthCheckResponse_SERVING) // what go-plugin's hosts ask for
+	healthpb.RegisterHealthServer(server, serving)
 	reflection.Register(server)
 
 	fmt.Printf("1|1|unix|%s|grpc\n", path)
