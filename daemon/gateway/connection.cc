@@ -33,6 +33,7 @@ struct Callbacks {
   }
   static int BeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
     Of(user_data).block_bytes_ = 0;
+    ++Of(user_data).blocks_;
     return Of(user_data).OnBeginHeaders(*frame);
   }
   static int Header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
@@ -174,8 +175,9 @@ void Connection::OnReady(uint32_t events) {
 void Connection::Read() {
   size_t budget = Limits::kReadPerRound;
   while (!closed_ && !broken_) {
-    const std::span<char> area = worker_.ReceiveArea();
+    std::span<char> area = worker_.ReceiveArea();
     if (closed_) return;
+    area = area.first(std::min(area.size(), at_once_));
     const ssize_t size = ::recv(fd_.get(), area.data(), area.size(), MSG_DONTWAIT);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == EAGAIN) return;
@@ -183,8 +185,14 @@ void Connection::Read() {
       return Close(size == 0 ? "the peer closed the connection" : std::strerror(errno));
     const auto bytes = static_cast<size_t>(size);
     worker_.Received(bytes);
+    blocks_ = 0;
     Feed({area.data(), bytes});
     if (bytes < area.size()) return;
+    if (blocks_ > Limits::kHeaderBlocksPerRound) {
+      at_once_ = Limits::kLeastRead;
+      return worker_.ReadAgain(*this);
+    }
+    at_once_ = std::min(at_once_ * 2, Limits::kReadPerRound);
     budget -= std::min(budget, bytes);
     if (budget == 0) return worker_.ReadAgain(*this);
   }
@@ -252,6 +260,8 @@ void Connection::Close(const std::string& why) {
 
 void Connection::Terminate(uint32_t http2_error) {
   nghttp2_session_terminate_session(session_, http2_error);
+  // What it sends from now on is not even looked at.
+  broken_ = true;
   worker_.MarkDirty(*this);
 }
 

@@ -88,12 +88,14 @@ class Connection : public EpollTarget {
   UniqueFd fd_;
   nghttp2_session* session_ = nullptr;
   bool closed_ = false;
-  bool dirty_ = false;          // in the worker's list
-  bool reading_again_ = false;  // in the worker's list
-  bool blocked_ = false;        // the socket took no more; EPOLLOUT will come
-  bool broken_ = false;         // the session takes nothing more in
-  bool told_ = false;           // HEADERS or DATA went out since the last PING came in
-  size_t block_bytes_ = 0;      // of the header block that is coming in
+  bool dirty_ = false;                   // in the worker's list
+  bool reading_again_ = false;           // in the worker's list
+  bool blocked_ = false;                 // the socket took no more; EPOLLOUT will come
+  bool broken_ = false;                  // the session takes nothing more in
+  bool told_ = false;                    // HEADERS or DATA went out since the last PING came in
+  size_t block_bytes_ = 0;               // of the header block that is coming in
+  size_t blocks_ = 0;                    // header blocks in what was read last
+  size_t at_once_ = Limits::kLeastRead;  // how much is read
   int64_t growth_left_ = Limits::kGrowthPerConnection;
   TokenBucket control_;
 };

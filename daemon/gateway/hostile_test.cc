@@ -98,7 +98,7 @@ TEST_F(HostileTest, ACallerThatResetsWhatItBeginsIsHungUpOn) {
     caller.Pump();
     caller.Reset(stream, NGHTTP2_CANCEL);
     caller.Pump();
-    if (i % 10 == 0) engine_.worker().Run();
+    if (i % 10 == 0) engine_.worker().RunOnce();
     if (i % 100 == 0) engine_.Settle();
   }
   engine_.Settle();
@@ -143,7 +143,7 @@ TEST_F(HostileTest, ACallerThatReadsNothingCannotMakeAnswersPileUp) {
     caller.Pump();
     caller.Reset(stream, NGHTTP2_NO_ERROR);
     caller.Pump();
-    if (i % 20 == 0) engine_.worker().Run();
+    if (i % 20 == 0) engine_.worker().RunOnce();
   }
   engine_.Settle();
   EXPECT_LE(engine_.sums().admitted, 10'000U);
@@ -246,9 +246,9 @@ TEST_F(HostileTest, ACallerThatNeverGreetsIsHungUpOn) {
   Http2Peer& caller = engine_.Connect();
   caller.reads = true;
   // The connection is there; its first Pump() would send the preface.
-  engine_.worker().Run();
+  engine_.worker().RunOnce();
   engine_.clock.Advance(seconds(5));
-  engine_.worker().Run();
+  engine_.worker().RunOnce();
   engine_.Settle();
   EXPECT_FALSE(caller.open());
 }
@@ -404,7 +404,7 @@ TEST_F(HostileTest, ManyCallsThatMeetAGoawayAreSentElsewhere) {
     caller.End(*streams.back());
   }
   caller.Pump();
-  engine_.worker().Run();
+  engine_.worker().RunOnce();
   nghttp2_submit_goaway(old.session(), NGHTTP2_FLAG_NONE, 1, NGHTTP2_NO_ERROR, nullptr, 0);
   for (int i = 0; i < 5; ++i) engine_.Advance(std::chrono::milliseconds(20));
   for (PeerStream* stream : streams) {

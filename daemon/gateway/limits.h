@@ -35,6 +35,10 @@ struct Limits {
   static constexpr size_t kOutputBytes = 256 * 1024;
   // Of one connection in one round, so that one busy peer does not keep the others waiting.
   static constexpr size_t kReadPerRound = 512 * 1024;
+  // A call costs more than its bytes: of a peer that has begun as many as this in what was read at
+  // once, no more is read in that round, and less at once from then on.
+  static constexpr size_t kHeaderBlocksPerRound = 64;
+  static constexpr size_t kLeastRead = 8 * 1024;  // at once
 
   // Frames that are cheap to send and cost work here: a token bucket for each connection.
   static constexpr uint32_t kControlBurst = 2'000;      // PING, SETTINGS, PRIORITY, empty DATA

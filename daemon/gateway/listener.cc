@@ -11,7 +11,8 @@
 namespace plugind::gateway {
 namespace {
 
-constexpr int kAcceptsPerRound = 64;
+// Each asks the kernel for the caller's ancestors, and calls wait meanwhile.
+constexpr int kAcceptsPerRound = 4;
 // After EMFILE and the like: how long before the next try. Who connects waits in the backlog.
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 

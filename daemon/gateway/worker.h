@@ -48,6 +48,8 @@ class Worker {
   ~Worker();
 
   void Run();
+  // One round that waits for nothing, in place of Run(): for tests.
+  void RunOnce() { Round(false); }
   // Any thread.
   void Post(std::function<void()> work) PLUGIND_EXCLUDES(mutex_);
   void Stop();

@@ -18,7 +18,7 @@ void Exchange(Engine& engine, int fd, std::string_view bytes) {
   if (!bytes.empty()) (void)!::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   engine.Settle();
   char answers[65536];
-  while (::recv(fd, answers, sizeof answers, MSG_DONTWAIT) > 0) engine.worker().Run();
+  while (::recv(fd, answers, sizeof answers, MSG_DONTWAIT) > 0) engine.worker().RunOnce();
   engine.Settle();
 }
 

@@ -67,9 +67,6 @@ Engine::Engine(const Limits& limits) : load(std::make_shared<PluginLoad>()), sha
   shared_.told.ended = [this](const CallEnd& end) { ends.push_back(end); };
   shared_.told.denied = [this](const Denied& denied) { denials.push_back(denied); };
   worker_ = std::make_unique<Worker>(shared_, clock);
-  // From here on, Run() is one round that does not wait.
-  worker_->Stop();
-  worker_->Run();
   route.plugin = "echo";
   route.availability = Availability::kReady;
   route.instances = {plugin.instance()};
@@ -87,8 +84,8 @@ void Engine::Publish() {
 }
 
 Http2Peer& Engine::Connect(const Door& door, Http2Peer::Options options) {
-  callers_.push_back(std::make_unique<Http2Peer>(ConnectRaw(door), Http2Peer::Role::kCaller,
-                                                 std::move(options)));
+  callers_.push_back(
+      std::make_unique<Http2Peer>(ConnectRaw(door), Http2Peer::Role::kCaller, std::move(options)));
   return *callers_.back();
 }
 
@@ -101,7 +98,7 @@ UniqueFd Engine::ConnectRaw(const Door& door) {
 
 void Engine::Settle() {
   for (int quiet = 0; quiet < kQuietRounds; ++quiet) {
-    worker_->Run();
+    worker_->RunOnce();
     if (plugin.Pump()) quiet = -1;
     for (const auto& caller : callers_) {
       if (caller->Pump()) quiet = -1;
