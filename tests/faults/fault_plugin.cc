@@ -24,6 +24,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tests/faults/tiny_server.h"
 
@@ -451,6 +452,33 @@ void RewritesBinary(
   ListenAndServe(options);
 }
 
+// 31; asks for more connections at its own door than anyone may have, and talks nonsense on them.
+void FloodsHost(const Options& options) {
+  const std::string door = std::getenv("PLUGIND_HOST_ADDRESS");
+  const std::string path = options.Text("path", door.substr(std::strlen("unix:")));
+  const int listener = Listen(OwnSocket());
+  Announce(OwnSocket());
+  if (::fork() != 0) Serve(listener, options, {});
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const std::string nonsense(1000, '\xff');
+  constexpr size_t kAtOnce = 200;
+  for (std::vector<int> open;;) {
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+      if (open.size() % 2 == 0) (void)!::send(fd, nonsense.data(), nonsense.size(), MSG_NOSIGNAL);
+      open.push_back(fd);
+    } else {
+      ::close(fd);
+    }
+    if (open.size() < kAtOnce) continue;
+    for (const int one : open) ::close(one);
+    open.clear();
+  }
+}
+
 // Not a fault: what a plugin process finds around it, as one "KEY VALUE" a line on stderr, for the
 // test to compare.
 void Reports(const Options& options) {
@@ -516,6 +544,7 @@ const std::map<std::string_view, void (*)(const Options&)> kModes = {
     {"leaks-fds", LeaksFds},
     {"floods-stderr", FloodsStderr},
     {"rewrites-binary", RewritesBinary},
+    {"floods-host", FloodsHost},
 };
 
 }  // namespace

@@ -23,6 +23,16 @@ std::string Framed(std::string_view message) {
   return out.append(message);
 }
 
+std::string Frame(uint8_t type, uint8_t flags, int32_t stream, std::string_view payload) {
+  const auto size = static_cast<uint32_t>(payload.size());
+  std::string out;
+  for (const int shift : {16, 8, 0}) out.push_back(static_cast<char>(size >> shift));
+  out.push_back(static_cast<char>(type));
+  out.push_back(static_cast<char>(flags));
+  for (const int shift : {24, 16, 8, 0}) out.push_back(static_cast<char>(stream >> shift));
+  return out.append(payload);
+}
+
 nghttp2_nv Header(std::string_view name, std::string_view value) {
   // nghttp2 copies both before the submit call returns; its struct merely lacks the const.
   return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
@@ -38,7 +48,9 @@ struct TinyServer::Stream {
   std::string request;   // as received, gRPC prefix included
   std::string response;  // not yet sent
   int status = 0;
-  bool open_ended = false;  // a Watch: more may follow
+  bool open_ended = false;   // a Watch: more may follow
+  bool endless = false;      // zeros without end
+  bool half_closes = false;  // END_STREAM, and no trailers
 };
 
 struct TinyServer::Connection {
@@ -46,6 +58,21 @@ struct TinyServer::Connection {
   int fd = -1;
   nghttp2_session* session = nullptr;
   std::map<int32_t, Stream> streams;
+  std::string raw;    // past the session
+  std::string flood;  // sent again and again once `raw` is gone
+
+  bool wants_to_write() const {
+    return !raw.empty() || !flood.empty() || nghttp2_session_want_write(session) != 0;
+  }
+  // False: the connection has ended.
+  bool WriteRaw() {
+    if (raw.empty()) raw = flood;
+    if (raw.empty()) return true;
+    const ssize_t sent = ::send(fd, raw.data(), raw.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) return errno == EAGAIN || errno == EINTR;
+    raw.erase(0, static_cast<size_t>(sent));
+    return true;
+  }
 
   ~Connection() {
     nghttp2_session_del(session);
@@ -106,11 +133,14 @@ struct Callbacks {
   static ssize_t ReadBody(nghttp2_session* session, int32_t id, uint8_t* buffer, size_t room,
                           uint32_t* flags, nghttp2_data_source*, void* user) {
     TinyServer::Stream& stream = Of(user).streams[id];
+    if (stream.endless && stream.response.empty()) stream.response.assign(room, '\0');
     const size_t size = std::min(room, stream.response.size());
     std::copy_n(stream.response.begin(), size, buffer);
     stream.response.erase(0, size);
     if (stream.open_ended && size == 0) return NGHTTP2_ERR_DEFERRED;
-    if (!stream.open_ended && stream.response.empty()) {
+    if (stream.half_closes) {
+      *flags |= NGHTTP2_DATA_FLAG_EOF;
+    } else if (!stream.open_ended && !stream.endless && stream.response.empty()) {
       *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
       const std::string status = std::to_string(stream.status);
       const std::array trailer{Header("grpc-status", status)};
@@ -138,6 +168,7 @@ void TinyServer::Dispatch(Connection& connection, Stream& stream) {
   if (stream.path == "/fault.v1.Fault/Never") return;
   if (stream.path == "/fault.v1.Fault/Exit") ::_exit(7);
 
+  if (Break(connection, stream)) return;
   if (check || watch) {
     stream.response = HealthAnswer();
     stream.open_ended = watch;
@@ -150,6 +181,65 @@ void TinyServer::Dispatch(Connection& connection, Stream& stream) {
   nghttp2_data_provider body{};
   body.read_callback = Callbacks::ReadBody;
   nghttp2_submit_response(connection.session, stream.id, headers.data(), headers.size(), &body);
+}
+
+bool TinyServer::Break(Connection& connection, Stream& stream) {
+  constexpr std::string_view kPrefix = "/fault.v1.Fault/BreakBy";
+  if (!stream.path.starts_with(kPrefix)) return false;
+  const std::string_view breach = std::string_view(stream.path).substr(kPrefix.size());
+  const auto many = [](const std::string& frame) {
+    std::string all;
+    for (int i = 0; i < 100; ++i) all += frame;
+    return all;
+  };
+  // HPACK: ":status: 200", and an entry of the static table ("accept-encoding: gzip, deflate").
+  const std::string status = "\x88";
+  const std::string entry = "\x90";
+  std::vector<nghttp2_nv> headers{Header(":status", "200"),
+                                  Header("content-type", "application/grpc")};
+  const std::string long_value(9000, 'm');
+  nghttp2_data_provider body{};
+  body.read_callback = Callbacks::ReadBody;
+
+  if (breach == "Goaway") {  // 29
+    nghttp2_submit_goaway(connection.session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_INTERNAL_ERROR, nullptr,
+                          0);
+  } else if (breach == "ResetFlood") {
+    connection.flood = many(Frame(NGHTTP2_RST_STREAM, 0, stream.id, std::string(4, '\x02')));
+  } else if (breach == "PingFlood") {
+    connection.flood = many(Frame(NGHTTP2_PING, 0, 0, "12345678"));
+  } else if (breach == "SettingsFlood") {
+    connection.flood = many(Frame(NGHTTP2_SETTINGS, 0, 0, ""));
+  } else if (breach == "PaddedHeaders") {
+    connection.raw = Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_PADDED | NGHTTP2_FLAG_END_HEADERS,
+                           stream.id, "\xff" + status + std::string(255, '\0'));
+    connection.flood =
+        many(Frame(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, stream.id, "\xff" + std::string(255, '\0')));
+  } else if (breach == "EndlessContinuation") {
+    connection.raw = Frame(NGHTTP2_HEADERS, 0, stream.id, status);
+    connection.flood = many(Frame(NGHTTP2_CONTINUATION, 0, stream.id, entry));
+  } else if (breach == "HeaderBomb") {
+    connection.raw = Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, stream.id,
+                           status + std::string(16'000, entry[0]));
+  } else if (breach == "Garbage") {
+    connection.raw = std::string(100'000, '\xff');
+  } else if (breach == "GiantMessage") {  // 27: says 4 GiB, and means it
+    stream.response = std::string("\0\xff\xff\xff\xff", kFramePrefix);
+    stream.endless = true;
+    nghttp2_submit_response(connection.session, stream.id, headers.data(), headers.size(), &body);
+  } else if (breach == "HalfClose") {  // 28
+    stream.half_closes = true;
+    nghttp2_submit_response(connection.session, stream.id, headers.data(), headers.size(), &body);
+  } else if (breach == "LongMetadata") {  // 30
+    headers.push_back(Header("x-long", long_value));
+    nghttp2_submit_response(connection.session, stream.id, headers.data(), headers.size(), &body);
+  } else if (breach == "IllegalMetadata") {
+    headers.push_back(Header("x/y", "no name of gRPC's"));
+    nghttp2_submit_response(connection.session, stream.id, headers.data(), headers.size(), &body);
+  } else {
+    return false;
+  }
+  return true;
 }
 
 void TinyServer::SetServing(bool serving) {
@@ -196,7 +286,7 @@ void TinyServer::Run() {
     std::vector<pollfd> polled{{listener_, POLLIN, 0}};
     for (const auto& [fd, callback] : readable_) polled.push_back({fd, POLLIN, 0});
     for (const auto& connection : connections_) {
-      const bool writes = nghttp2_session_want_write(connection->session) != 0;
+      const bool writes = connection->wants_to_write();
       polled.push_back({connection->fd, static_cast<short>(writes ? POLLIN | POLLOUT : POLLIN), 0});
     }
     if (::poll(polled.data(), polled.size(), -1) < 0) continue;  // EINTR: the sets are built anew
@@ -215,7 +305,7 @@ void TinyServer::Run() {
         alive = size > 0 && nghttp2_session_mem_recv(connection.session, buffer.data(),
                                                      static_cast<size_t>(size)) >= 0;
       }
-      alive = alive && nghttp2_session_send(connection.session) == 0;
+      alive = alive && nghttp2_session_send(connection.session) == 0 && connection.WriteRaw();
       it = alive ? std::next(it) : connections_.erase(it);
     }
     if ((polled.front().revents & POLLIN) != 0) Accept();

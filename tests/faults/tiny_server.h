@@ -1,6 +1,7 @@
 // A gRPC server small enough to start in a millisecond and to misbehave on purpose: grpc.health.v1
 // and a few methods of fault.v1.Fault over nghttp2, one thread, one poll loop. Everything it does
-// not know is answered UNIMPLEMENTED.
+// not know is answered UNIMPLEMENTED. Asked for /fault.v1.Fault/BreakBy… it breaks HTTP/2 or gRPC
+// in that way: see TinyServer::Break.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,8 @@ class TinyServer {
   friend struct Callbacks;
   void Accept();
   void Dispatch(Connection& connection, Stream& stream);
+  // False: `path` asks for no breach.
+  bool Break(Connection& connection, Stream& stream);
   std::string HealthAnswer() const;
 
   int listener_;
