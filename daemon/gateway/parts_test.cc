@@ -197,7 +197,9 @@ TEST(PercentEncodeTest, LeavesPrintableAsciiAndEscapesTheRest) {
 
 TEST(ErrorInfoTest, IsWhatProtocolBuffersWouldMakeOfIt) {
   // google.rpc.Status{14, "m", [ErrorInfo{"R", "plugind", {"k": "v"}}]}
-  EXPECT_EQ(EncodeErrorInfo(Code::kUnavailable, "m", "R", {{"k", "v"}}), "");
+  EXPECT_EQ(EncodeErrorInfo(Code::kUnavailable, "m", "R", {{"k", "v"}}),
+            "CA4SAW0aQAoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLkVycm9ySW5mbxIUCgFSEgdwbHVnaW5kGg"
+            "YKAWsSAXY");
 }
 
 TEST(MetadataTest, IsPassedReadTakenOutOrRefused) {
