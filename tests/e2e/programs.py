@@ -17,6 +17,9 @@ from pathlib import Path
 # COPY:BUILD, from the process that made the copy to its pytest-xdist workers.
 COPY = "PLUGIND_E2E_COPY"
 
+# Those of BUILD/tests that plugind starts.
+PLUGINS_UNDER_TEST = ("fault_plugin", "ledger_plugin")
+
 READ_AND_EXECUTE = stat.S_IROTH | stat.S_IXOTH
 
 
@@ -24,7 +27,10 @@ def open_to_others(build: Path) -> bool:
     passable = all(folder.stat().st_mode & stat.S_IXOTH for folder in (build, *build.parents))
     files = (build / "bin", build / "bin" / "plugind")
     return passable and all(
-        file.stat().st_mode & READ_AND_EXECUTE == READ_AND_EXECUTE for file in files
+        file.stat().st_mode & # Those of BUILD/tests that plugind starts.
+PLUGINS_UNDER_TEST = ("fault_plugin", "ledger_plugin")
+
+READ_AND_EXECUTE == READ_AND_EXECUTE for file in files
     )
 
 
@@ -40,7 +46,8 @@ def reachable(build: Path) -> Path:
     atexit.register(shutil.rmtree, made)
     shutil.copytree(build / "bin", made / "bin")
     (made / "tests").mkdir()
-    shutil.copy(build / "tests" / "fault_plugin", made / "tests")
+    for program in PLUGINS_UNDER_TEST:
+        shutil.copy(build / "tests" / program, made / "tests")
     subprocess.run(["chmod", "-R", "a+rX", made], check=True)
     os.environ[COPY] = f"{made}:{build}"
     return made
