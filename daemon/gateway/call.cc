@@ -272,15 +272,14 @@ void Call::Settle() {
 bool Call::Count(Flow& flow) {
   const size_t kept = flow.queue.kept();
   if (kept == flow.kept) return true;
-  const bool room = worker_.Keep(static_cast<ptrdiff_t>(kept) - static_cast<ptrdiff_t>(flow.kept));
+  const auto more = static_cast<ptrdiff_t>(kept) - static_cast<ptrdiff_t>(flow.kept);
   flow.kept = kept;
-  return room;
+  return worker_.Keep(caller_->caller().name, more);
 }
 
 void Call::DropKept(Flow& flow) {
   flow.queue.Clear();
-  worker_.Keep(-static_cast<ptrdiff_t>(flow.kept));
-  flow.kept = 0;
+  Count(flow);
 }
 
 // ── When a plugin fails it
@@ -393,6 +392,9 @@ void Call::CallerClosed() {
     ResetPluginStream(NGHTTP2_CANCEL);
     End(Outcome::kCancelled, static_cast<int>(Code::kCancelled));
   }
+  // Nothing waits any more, and what waited was this caller's.
+  DropKept(to_plugin_);
+  DropKept(to_caller_);
   caller_ = nullptr;
   ReleaseIfDone();
 }

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "daemon/gateway/testing/engine.h"
 
 namespace plugind::gateway::testing {
@@ -152,6 +154,35 @@ TEST_F(FlowTest, ACallThatIsOverHoldsNoBodyThoughItsPluginReadsNothing) {
   EXPECT_EQ(engine_.worker().kept(), 0);
   engine_.plugin.connection().HangUp();
   engine_.Settle();
+}
+
+TEST_F(FlowTest, ACallerThatFillsTheMemoryLeavesSomeForOthers) {
+  engine_.plugin.options.consumes = false;
+  std::vector<PeerStream*> streams;
+  for (int connection = 0; connection < 14; ++connection) {
+    Http2Peer& caller = engine_.Connect();
+    for (int i = 0; i < 90; ++i) {
+      streams.push_back(&caller.Call(kEcho));
+      caller.Send(*streams.back(), std::string(120'000, 'x'));
+    }
+    engine_.Settle();
+  }
+  const auto refused = [](const PeerStream* stream) { return stream->Field("grpc-status") == "8"; };
+  EXPECT_TRUE(refused(streams.back()));
+  EXPECT_GT(std::count_if(streams.begin(), streams.end(), refused), 50);
+  EXPECT_LE(engine_.worker().kept(), static_cast<ptrdiff_t>(Limits::kBufferedBytes) * 5 / 8);
+  engine_.uid = 1001;
+  Http2Peer& other = engine_.Connect();
+  std::vector<PeerStream*> theirs;
+  for (int i = 0; i < 50; ++i) {
+    theirs.push_back(&other.Call(kEcho));
+    other.Send(*theirs.back(), std::string(120'000, 'x'));
+  }
+  engine_.Settle();
+  EXPECT_EQ(std::count_if(theirs.begin(), theirs.end(), refused), 0);
+  for (auto& plugin : engine_.plugin.connections) plugin->HangUp();
+  engine_.plugin.accepts = false;
+  engine_.Advance(seconds(10));
 }
 
 TEST_F(FlowTest, APluginThatDiesInTheMiddleOfABodyEndsTheCall) {

@@ -148,9 +148,15 @@ void Worker::Release(Call& call) {
 
 void Worker::MarkUnsettled(Call& call) { unsettled_.push_back(&call); }
 
-bool Worker::Keep(ptrdiff_t bytes) {
+bool Worker::Keep(const std::string& caller, ptrdiff_t bytes) {
+  constexpr auto kAll = static_cast<ptrdiff_t>(Limits::kBufferedBytes);
   kept_ += bytes;
-  return bytes <= 0 || kept_ <= static_cast<ptrdiff_t>(Limits::kBufferedBytes);
+  const auto own = kept_by_.try_emplace(caller).first;
+  const ptrdiff_t held = own->second += bytes;
+  if (held == 0) kept_by_.erase(own);
+  if (bytes <= 0) return true;
+  // Where it grows short, who holds much gets no more: the rest is for the others.
+  return kept_ <= kAll / 2 || (kept_ <= kAll && held <= kAll / 4);
 }
 
 PluginConnection* Worker::Connect(const InstancePtr& instance, std::string* error) {

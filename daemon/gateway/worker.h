@@ -13,6 +13,8 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "daemon/base/clock.h"
@@ -91,8 +93,8 @@ class Worker {
   void Release(Call& call);
   // It has borrowed what lies in the receive area.
   void MarkUnsettled(Call& call);
-  // Bytes of bodies that are kept in memory. False: no more may be.
-  bool Keep(ptrdiff_t bytes);
+  // Bytes of bodies of `caller`'s calls that are kept in memory. False: no more may be.
+  bool Keep(const std::string& caller, ptrdiff_t bytes);
   ptrdiff_t kept() const { return kept_; }
   // Those whose streams are not both closed.
   size_t calls() const { return calls_.size() - free_calls_.size(); }
@@ -131,6 +133,7 @@ class Worker {
   std::unique_ptr<char[]> area_;
   size_t received_ = 0;
   ptrdiff_t kept_ = 0;
+  std::unordered_map<std::string, ptrdiff_t> kept_by_;  // by caller, where it is not 0
 
   std::map<Connection*, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> graveyard_;

@@ -91,7 +91,7 @@ Http2Peer& Engine::Connect(const Door& door, Http2Peer::Options options) {
 
 UniqueFd Engine::ConnectRaw(const Door& door) {
   auto [ours, theirs] = Pair();
-  CallerConnection::Open(*worker_, std::move(theirs), Caller::User(1000, 1, {1000}),
+  CallerConnection::Open(*worker_, std::move(theirs), Caller::User(uid, 1, {uid}),
                          std::make_shared<const Door>(door), false);
   return std::move(ours);
 }

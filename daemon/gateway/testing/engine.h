@@ -73,8 +73,10 @@ class Engine {
   std::vector<Denied> denials;
   std::shared_ptr<PluginLoad> load;
 
+  uint32_t uid = 1000;  // of callers that connect from now on
+
   void Publish();
-  // A new caller's connection, of uid 1000, which may call everything.
+  // A new caller's connection, who may call everything.
   Http2Peer& Connect(Door door = {Door::Kind::kFront, ""}) { return Connect(door, {}); }
   Http2Peer& Connect(const Door& door, Http2Peer::Options options);
   // The caller's end of one, for bytes by hand.
