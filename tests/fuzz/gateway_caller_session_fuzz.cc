@@ -10,8 +10,10 @@
 
 namespace {
 
-using namespace plugind::gateway;
-using namespace plugind::gateway::testing;
+using plugind::gateway::Door;
+using plugind::gateway::testing::Engine;
+using plugind::gateway::testing::kEcho;
+using plugind::gateway::testing::Sums;
 
 // Sends what the socket takes, and reads what there is.
 void Exchange(Engine& engine, int fd, std::string_view bytes) {

@@ -14,8 +14,15 @@
 
 namespace {
 
-using namespace plugind::gateway;
-using namespace plugind::gateway::testing;
+using plugind::gateway::Instance;
+using plugind::gateway::InstancePtr;
+using plugind::gateway::testing::Engine;
+using plugind::gateway::testing::Fields;
+using plugind::gateway::testing::Frame;
+using plugind::gateway::testing::Http2Peer;
+using plugind::gateway::testing::kEcho;
+using plugind::gateway::testing::PeerStream;
+using plugind::gateway::testing::Sums;
 
 // The plugin's ends of all connections that the gateway has made to it.
 struct RawPlugin {

@@ -10,7 +10,16 @@
 
 namespace {
 
-using namespace plugind::gateway;
+using plugind::gateway::Classify;
+using plugind::gateway::Code;
+using plugind::gateway::EncodeErrorInfo;
+using plugind::gateway::FormatTimeout;
+using plugind::gateway::HeaderKind;
+using plugind::gateway::IsTraceparent;
+using plugind::gateway::ParseMethodPath;
+using plugind::gateway::ParseTimeout;
+using plugind::gateway::PercentEncode;
+using plugind::gateway::TraceId;
 
 void Require(bool holds) {
   if (!holds) std::abort();

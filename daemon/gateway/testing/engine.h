@@ -77,7 +77,7 @@ class Engine {
 
   void Publish();
   // A new caller's connection, who may call everything.
-  Http2Peer& Connect(Door door = {Door::Kind::kFront, ""}) { return Connect(door, {}); }
+  Http2Peer& Connect(const Door& door = {Door::Kind::kFront, ""}) { return Connect(door, {}); }
   Http2Peer& Connect(const Door& door, Http2Peer::Options options);
   // The caller's end of one, for bytes by hand.
   UniqueFd ConnectRaw(const Door& door);
