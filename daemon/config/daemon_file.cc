@@ -35,6 +35,18 @@ void ReadAll(Reader& reader, const std::string& file, DaemonConfig* config) {
   gateway.Read("threads", &config->gateway_threads, Range<uint32_t>{1, 64});
   gateway.Read("spin", &config->gateway_spin, Range<Duration>{Duration::zero(), milliseconds(10)});
   gateway.Read("hold", &config->gateway_hold, Range<Duration>{Duration::zero(), hours(1)});
+  GatewayLimits& limits = config->gateway_limits;
+  gateway.Read("held_calls", &limits.held_calls, Range<uint32_t>{0, 1'000'000});
+  gateway.Read("connections_per_caller", &limits.connections_per_caller,
+               Range<uint32_t>{1, 100'000});
+  gateway.Read("streams_per_connection", &limits.streams_per_connection,
+               Range<uint32_t>{1, 10'000});
+  gateway.ReadSize("metadata", &limits.metadata, {1024, 1024 * 1024});
+  gateway.Read("handshake_timeout", &limits.handshake_timeout,
+               Range<Duration>{milliseconds(10), hours(1)});
+  gateway.Read("resets_per_second", &limits.resets_per_second, Range<uint32_t>{1, 1'000'000});
+  gateway.Read("control_frames_per_second", &limits.control_frames_per_second,
+               Range<uint32_t>{1, 1'000'000});
 
   auto metrics = reader.In("metrics");
   metrics.Read("listen", &config->metrics_listen, [&](std::string_view text) {

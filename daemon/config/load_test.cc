@@ -149,6 +149,13 @@ admins = ["uid:1000"]
 threads = 4
 spin = "0us"
 hold = "1m30s"
+held_calls = 0
+connections_per_caller = 2
+streams_per_connection = 3
+metadata = "64KiB"
+handshake_timeout = "1s"
+resets_per_second = 4
+control_frames_per_second = 5
 [metrics]
 listen = "unix:metrics.sock"
 )");
@@ -194,6 +201,7 @@ max_in_flight = 1
   daemon.gateway_threads = 4;
   daemon.gateway_spin = Duration::zero();
   daemon.gateway_hold = seconds(90);
+  daemon.gateway_limits = {0, 2, 3, 64 * 1024, seconds(1), 4, 5};
   daemon.metrics_listen = "unix:" + folder_.Path("metrics.sock");
   EXPECT_EQ(result.config.daemon, daemon);
 

@@ -121,6 +121,18 @@ enum class LogFormat {
   kJson,
 };
 
+// What one of the gateway's peers may cost; in force from plugind's start.
+struct GatewayLimits {
+  uint32_t held_calls = 1000;  // of one plugin
+  uint32_t connections_per_caller = 64;
+  uint32_t streams_per_connection = 100;
+  uint64_t metadata = 8 * 1024;  // bytes
+  Duration handshake_timeout = seconds(5);
+  uint32_t resets_per_second = 500;
+  uint32_t control_frames_per_second = 2000;
+  friend bool operator==(const GatewayLimits&, const GatewayLimits&) = default;
+};
+
 struct DaemonConfig {
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kAuto;
@@ -130,6 +142,7 @@ struct DaemonConfig {
   uint32_t gateway_threads = 1;
   Duration gateway_spin = std::chrono::microseconds(50);
   Duration gateway_hold = seconds(10);
+  GatewayLimits gateway_limits;
   std::string metrics_listen = "127.0.0.1:9464";
   friend bool operator==(const DaemonConfig&, const DaemonConfig&) = default;
 };

@@ -18,7 +18,8 @@ CallerConnection::CallerConnection(Worker& worker, UniqueFd fd, Caller caller,
       caller_(std::move(caller)),
       door_(std::move(door)),
       counted_(counted),
-      resets_(Limits::kResetBurst, Limits::kResetsPerSecond, worker.round()),
+      resets_(2 * worker.shared().limits.resets_per_second,
+              worker.shared().limits.resets_per_second, worker.round()),
       handshake_(worker.timers()) {
   handshake_.Set(worker.round() + worker.shared().limits.handshake,
                  [this] { Close("it did not finish the HTTP/2 handshake in time"); });

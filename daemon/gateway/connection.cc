@@ -120,7 +120,8 @@ struct Callbacks {
 Connection::Connection(Worker& worker, UniqueFd fd)
     : worker_(worker),
       fd_(std::move(fd)),
-      control_(Limits::kControlBurst, Limits::kControlPerSecond, worker.round()) {}
+      control_(worker.shared().limits.control_frames_per_second,
+               worker.shared().limits.control_frames_per_second, worker.round()) {}
 
 Connection::~Connection() { nghttp2_session_del(session_); }
 

@@ -16,6 +16,11 @@ struct Limits {
   uint32_t connections_per_caller = 64;   // a uid or a plugin; all sockets together
   Duration handshake = std::chrono::seconds(5);  // from accept to the client's SETTINGS
   uint32_t held_calls = 1000;                    // a plugin, on one thread
+  // Token buckets of a connection, for what is cheap to send and costs work here: calls that end
+  // before their answer has, and PING, SETTINGS, PRIORITY and empty DATA. They hold two seconds'
+  // and one second's worth.
+  uint32_t resets_per_second = 500;
+  uint32_t control_frames_per_second = 2000;
 
   // The window of a stream at its start, and once its other side has been seen to keep up. What a
   // stream buffers here is never more than its window.
@@ -40,12 +45,7 @@ struct Limits {
   static constexpr size_t kHeaderBlocksPerRound = 64;
   static constexpr size_t kLeastRead = 8 * 1024;  // at once
 
-  // Frames that are cheap to send and cost work here: a token bucket for each connection.
-  static constexpr uint32_t kControlBurst = 2'000;      // PING, SETTINGS, PRIORITY, empty DATA
-  static constexpr uint32_t kControlPerSecond = 2'000;  // …
-  static constexpr uint32_t kResetBurst = 1'000;        // calls that end before their answer has
-  static constexpr uint32_t kResetsPerSecond = 500;     // …
-  static constexpr size_t kContinuations = 8;           // of one header block
+  static constexpr size_t kContinuations = 8;  // of one header block
   // Beyond this multiple of header_bytes, a header block ends its connection: HPACK makes megabytes
   // of a few bytes, and each is work here.
   static constexpr size_t kHeadersFarBeyond = 16;

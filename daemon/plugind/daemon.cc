@@ -290,6 +290,11 @@ grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
     service_manager_.Ready();
     return control::ConfigInvalid(loaded.problems);
   }
+  const config::DaemonConfig& now = supervisor_->config().daemon;
+  const config::DaemonConfig& next = loaded.config.daemon;
+  if (now.gateway_threads != next.gateway_threads || now.gateway_limits != next.gateway_limits) {
+    log_->Warn("the gateway's threads and limits change when plugind is started again");
+  }
   // Kept before it is applied: a successor must not undo what has begun.
   Keep(std::move(sources));
   ConfigureLog(loaded.config.daemon);

@@ -32,11 +32,24 @@ const std::set<std::string, std::less<>> kControlServices = {
     "grpc.reflection.v1.ServerReflection",
 };
 
+gateway::Limits LimitsOf(const config::GatewayLimits& configured) {
+  gateway::Limits limits;
+  limits.held_calls = configured.held_calls;
+  limits.connections_per_caller = configured.connections_per_caller;
+  limits.streams_per_connection = configured.streams_per_connection;
+  limits.header_bytes = static_cast<uint32_t>(configured.metadata);
+  limits.handshake = configured.handshake_timeout;
+  limits.resets_per_second = configured.resets_per_second;
+  limits.control_frames_per_second = configured.control_frames_per_second;
+  return limits;
+}
+
 }  // namespace
 
 FrontDoor::FrontDoor(Parts parts, const config::DaemonConfig& config)
     : parts_(std::move(parts)),
-      gateway_(std::make_unique<gateway::Gateway>(config.gateway_threads, gateway::Limits(), clock_,
+      gateway_(std::make_unique<gateway::Gateway>(config.gateway_threads,
+                                                  LimitsOf(config.gateway_limits), clock_,
                                                   std::move(parts_.told))) {
   auto control = std::make_shared<gateway::Instance>();
   control->id = "control";
