@@ -352,7 +352,6 @@ void Call::Retry(bool executed, Code code, const std::string& why) {
 bool Call::RewindRequest() {
   if (taken_ == 0) return true;
   if (!replayable_) return false;
-  BodyQueue rest;
   std::string all = std::move(replay_);
   while (!to_plugin_.queue.empty()) {
     bool owned = false;

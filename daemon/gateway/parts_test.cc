@@ -256,26 +256,60 @@ TEST(TokenBucketTest, HasABurstAndARate) {
   EXPECT_FALSE(bucket.Take(now));
 }
 
-TEST(SpinTest, AnIdleThreadNeverSpins) {
-  Spin spin;
-  Instant now{hours(1)};
-  EXPECT_EQ(spin.Budget(now), Duration::zero()) << "it is off until it is told its bound";
-  spin.SetBound(microseconds(50));
-  EXPECT_EQ(spin.Budget(now), Duration::zero()) << "no call has passed";
-  spin.SawTraffic(now);
-  EXPECT_EQ(spin.Budget(now + milliseconds(3)), Duration::zero()) << "that was a while ago";
+class SpinTest : public ::testing::Test {
+ protected:
+  // How often it polls, when every poll takes `each` and finds what there is at `found_after`.
+  int Polls(Duration each, int found_after = 1'000'000) {
+    int polls = 0;
+    found_ = spin_.Poll(clock_, [&] {
+      clock_.Advance(each);
+      return ++polls >= found_after ? 1 : 0;
+    });
+    return polls;
+  }
+
+  FakeClock clock_;
+  Spin spin_;
+  int found_ = 0;
+};
+
+TEST_F(SpinTest, AnIdleThreadNeverSpins) {
+  spin_.SawTraffic(clock_.Now());
+  EXPECT_EQ(Polls(microseconds(1)), 0) << "it is off until it is told its bound";
+  spin_.SetBound(microseconds(50));
+  clock_.Advance(milliseconds(3));
+  EXPECT_EQ(Polls(microseconds(1)), 0) << "no call has passed for a while";
 }
 
-TEST(SpinTest, ItRestsWhenItHasFoundNothingAFewTimes) {
-  Spin spin;
-  spin.SetBound(microseconds(50));
-  const Instant now{hours(1)};
-  spin.SawTraffic(now);
-  for (int i = 0; i < 4; ++i) spin.Record(false, now);
-  EXPECT_EQ(spin.Budget(now), Duration::zero());
-  spin.SetBound(Duration::zero());
-  spin.Record(true, now);
-  EXPECT_EQ(spin.Budget(now + milliseconds(2)), Duration::zero()) << "0 turns it off";
+TEST_F(SpinTest, PollsUntilItFindsSomethingOrItsBoundIsOver) {
+  spin_.SetBound(microseconds(50));
+  spin_.SawTraffic(clock_.Now());
+  EXPECT_EQ(Polls(microseconds(1), 7), 7);
+  EXPECT_EQ(found_, 1);
+  EXPECT_EQ(Polls(microseconds(1)), 50);
+  EXPECT_EQ(found_, 0);
+}
+
+TEST_F(SpinTest, RestsWhenItHasFoundNothingAFewTimes) {
+  spin_.SetBound(microseconds(50));
+  spin_.SawTraffic(clock_.Now());
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(Polls(microseconds(1)), 50);
+  EXPECT_EQ(Polls(microseconds(1)), 0);
+  clock_.Advance(milliseconds(1));
+  spin_.SawTraffic(clock_.Now());
+  EXPECT_EQ(Polls(microseconds(1)), 50);
+}
+
+TEST_F(SpinTest, LeavesTheProcessorToWhoeverComputes) {
+  spin_.SetBound(milliseconds(1));
+  spin_.SawTraffic(clock_.Now());
+  EXPECT_EQ(Polls(microseconds(300)), 1) << "somebody else had the processor in between";
+  clock_.Advance(milliseconds(9));
+  spin_.SawTraffic(clock_.Now());
+  EXPECT_EQ(Polls(microseconds(1), 1), 0);
+  clock_.Advance(milliseconds(1));
+  spin_.SawTraffic(clock_.Now());
+  EXPECT_EQ(Polls(microseconds(1), 1), 1);
 }
 
 }  // namespace

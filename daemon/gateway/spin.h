@@ -1,10 +1,12 @@
 // Whether a gateway thread should poll for a little while before it sleeps. A sleep costs the next
-// event a wake-up, about 20 µs; a poll costs a core that somebody else may want. So it polls only
-// while calls have just been passing, while polling has been paying off, and while no other program
-// waits for a processor. Owned by a Worker, on its thread.
+// event a wake-up, about 20 µs; a poll costs a processor that somebody else may want. So it polls
+// only while calls have just been passing and polling has been paying off, and between two polls it
+// yields: whoever waits for this processor has it at once, and if that is for long, polling rests.
+// Owned by a Worker, on its thread.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "daemon/base/clock.h"
 
@@ -12,21 +14,21 @@ namespace plugind::gateway {
 
 class Spin {
  public:
+  // Zero: never.
   void SetBound(Duration bound) { bound_ = bound; }
-
-  // How long to poll now; zero: sleep at once.
-  Duration Budget(Instant now);
-  // What came of it: an event was found within `bound`, or not.
-  void Record(bool found, Instant now);
   // Calls are passing.
   void SawTraffic(Instant now) { traffic_ = now; }
 
+  // Calls `poll` until it finds something, which is returned, or polling is not worth while: 0.
+  int Poll(const Clock& clock, const std::function<int()>& poll);
+
  private:
+  bool WorthWhile(Instant now) const;
+  void Rest(Instant from, Duration length);
+
   Duration bound_ = Duration::zero();
   Instant traffic_{};
-  Instant looked_{};
-  bool crowded_ = false;  // more runnable threads than processors, when last looked
-  uint32_t misses_ = 0;   // in a row
+  uint32_t misses_ = 0;  // in a row
   Instant rest_until_{};
 };
 

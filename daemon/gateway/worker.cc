@@ -251,18 +251,7 @@ void Worker::Wait(bool block) {
   const auto poll = [this](int timeout) {
     return ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
   };
-  int count = 0;
-  if (!block) {
-    count = poll(0);
-  } else if (const Instant began = clock_.Now(); spin_.Budget(began) > Duration::zero()) {
-    const Instant until = began + spin_.Budget(began);
-    Instant now = began;
-    while (count == 0 && now < until) {
-      count = poll(0);
-      now = clock_.Now();
-    }
-    spin_.Record(count > 0, now);
-  }
+  int count = block ? spin_.Poll(clock_, [&] { return poll(0); }) : poll(0);
   if (count == 0 && block) count = poll(SleepMilliseconds());
   round_ = clock_.Now();
   bool posted = false;
