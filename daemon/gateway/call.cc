@@ -17,9 +17,6 @@ constexpr int32_t kRetryCost = 100;  // of PluginLoad::retry_budget
 constexpr Duration kConnectAgain = std::chrono::milliseconds(20);
 // What a plugin was told of a deadline within a day is rounded down by less than this.
 constexpr Duration kDeadlineRounding = std::chrono::milliseconds(1);
-// Enough of a body has come to tell that it is a long one.
-constexpr uint64_t kLongBody = uint64_t{Limits::kStreamWindow} / 2;
-constexpr size_t kReplayOrdinary = size_t{16} * 1024;
 
 }  // namespace
 
@@ -178,108 +175,6 @@ void Call::Serialized(uint64_t position) {
   if (series_ != nullptr && series_->long_answers && !to_caller_.grown) {
     to_caller_.grown = plugin_->Grow(plugin_stream_);
   }
-}
-
-// ── The request's body
-
-void Call::RequestData(std::string_view bytes) {
-  if (plain_http_) return caller_->Consume(caller_stream_, bytes.size());
-  to_plugin_.bytes += bytes.size();
-  if (series_ != nullptr) series_->request_bytes.Add(bytes.size());
-  to_plugin_.queue.Borrow(bytes);
-  if (!unsettled_) {
-    unsettled_ = true;
-    worker_.MarkUnsettled(*this);
-  }
-  if (to_plugin_.waiting && plugin_ != nullptr) {
-    to_plugin_.waiting = false;
-    plugin_->ResumeBody(*this);
-  }
-}
-
-void Call::RequestEnd() {
-  if (plain_http_) return AnswerPlainHttp();
-  to_plugin_.ended = true;
-  if (to_plugin_.waiting && plugin_ != nullptr) {
-    to_plugin_.waiting = false;
-    plugin_->ResumeBody(*this);
-  }
-}
-
-ssize_t Call::RequestBodyWanted(size_t limit, uint32_t* flags) {
-  const size_t length = std::min(limit, to_plugin_.queue.size());
-  if (length == 0 && !to_plugin_.ended) {
-    to_plugin_.waiting = true;
-    return NGHTTP2_ERR_DEFERRED;
-  }
-  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-  if (to_plugin_.ended && length == to_plugin_.queue.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
-  return static_cast<ssize_t>(length);
-}
-
-void Call::RequestBodyTaken(size_t length, Output& output) {
-  const size_t remembered = idempotent_ ? Limits::kReplayBytes : kReplayOrdinary;
-  for (size_t left = length; left > 0;) {
-    bool owned = false;
-    const std::string_view piece = to_plugin_.queue.Take(left, &owned);
-    if (replayable_ && replay_.size() + piece.size() <= remembered) {
-      replay_.append(piece);
-    } else if (replayable_) {
-      replayable_ = false;
-      replay_ = std::string();
-    }
-    if (owned) {
-      output.Copy(piece);
-    } else {
-      output.Refer(piece);
-    }
-    left -= piece.size();
-  }
-  to_plugin_.queue.Trim();
-  Count(to_plugin_);
-  taken_ += length;
-  if (caller_ == nullptr) return;
-  // What is sent a second time has been given back already.
-  if (taken_ > credited_) {
-    caller_->Consume(caller_stream_, static_cast<size_t>(taken_ - credited_));
-    credited_ = taken_;
-  }
-  if (!to_plugin_.grown && !to_plugin_.ended && to_plugin_.bytes > kLongBody &&
-      to_plugin_.queue.empty()) {
-    to_plugin_.grown = caller_->Grow(caller_stream_);
-    if (series_ != nullptr) series_->long_requests = true;
-  }
-}
-
-// ── Bodies that have to wait
-
-void Call::Settle() {
-  unsettled_ = false;
-  for (Flow* flow : {&to_plugin_, &to_caller_}) {
-    flow->queue.Settle();
-    const bool room = Count(*flow);
-    if (flow->kept > size_t{Limits::kStreamWindow} && series_ != nullptr) {
-      (flow == &to_plugin_ ? series_->long_requests : series_->long_answers) = false;
-    }
-    if (!room && state_ != CallState::kEnded) {
-      Fail(Outcome::kRejected, Code::kResourceExhausted,
-           "plugind's memory for bodies that wait is full", "OVERLOADED",
-           sent_at_ ? Executed::kMaybe : Executed::kNo);
-    }
-  }
-}
-
-bool Call::Count(Flow& flow) {
-  const size_t kept = flow.queue.kept();
-  if (kept == flow.kept) return true;
-  const auto more = static_cast<ptrdiff_t>(kept) - static_cast<ptrdiff_t>(flow.kept);
-  flow.kept = kept;
-  return worker_.Keep(caller_->caller().name, more);
-}
-
-void Call::DropKept(Flow& flow) {
-  flow.queue.Clear();
-  Count(flow);
 }
 
 // ── When a plugin fails it

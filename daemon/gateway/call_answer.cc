@@ -11,7 +11,6 @@ namespace plugind::gateway {
 namespace {
 
 constexpr size_t kEntryOverhead = 32;
-constexpr uint64_t kLongBody = uint64_t{Limits::kStreamWindow} / 2;
 constexpr size_t kMaxMessage = 1024;  // of the gateway's own grpc-message, before encoding
 
 // grpc-status as a number; UNKNOWN where it is missing or is none.
@@ -84,20 +83,6 @@ void Call::ResponseHeadersReady(bool end) {
   ResponseEnd();
 }
 
-void Call::ResponseData(std::string_view bytes) {
-  to_caller_.bytes += bytes.size();
-  if (series_ != nullptr) series_->response_bytes.Add(bytes.size());
-  to_caller_.queue.Borrow(bytes);
-  if (!unsettled_) {
-    unsettled_ = true;
-    worker_.MarkUnsettled(*this);
-  }
-  if (to_caller_.waiting && caller_ != nullptr) {
-    to_caller_.waiting = false;
-    caller_->ResumeBody(*this);
-  }
-}
-
 void Call::ResponseEnd() {
   if (state_ != CallState::kAnswering || to_caller_.ended) return;
   to_caller_.ended = true;
@@ -109,45 +94,6 @@ void Call::ResponseEnd() {
   if (to_caller_.waiting && caller_ != nullptr) {
     to_caller_.waiting = false;
     caller_->ResumeBody(*this);
-  }
-}
-
-ssize_t Call::ResponseBodyWanted(size_t limit, uint32_t* flags) {
-  const size_t length = std::min(limit, to_caller_.queue.size());
-  if (length == 0 && !to_caller_.ended) {
-    to_caller_.waiting = true;
-    return NGHTTP2_ERR_DEFERRED;
-  }
-  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-  if (!to_caller_.ended || length < to_caller_.queue.size()) return static_cast<ssize_t>(length);
-  *flags |= NGHTTP2_DATA_FLAG_EOF;
-  if (has_trailers_) {
-    *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-    caller_->SubmitTrailers(*this, trailers_.List());
-  }
-  if (state_ != CallState::kEnded) End(outcome_, code_);
-  return static_cast<ssize_t>(length);
-}
-
-void Call::ResponseBodyTaken(size_t length, Output& output) {
-  for (size_t left = length; left > 0;) {
-    bool owned = false;
-    const std::string_view piece = to_caller_.queue.Take(left, &owned);
-    if (owned) {
-      output.Copy(piece);
-    } else {
-      output.Refer(piece);
-    }
-    left -= piece.size();
-  }
-  to_caller_.queue.Trim();
-  Count(to_caller_);
-  if (plugin_ == nullptr || length == 0) return;
-  plugin_->Consume(plugin_stream_, length);
-  if (!to_caller_.grown && !to_caller_.ended && to_caller_.bytes > kLongBody &&
-      to_caller_.queue.empty()) {
-    to_caller_.grown = plugin_->Grow(plugin_stream_);
-    if (series_ != nullptr) series_->long_answers = true;
   }
 }
 
