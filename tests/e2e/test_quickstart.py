@@ -21,7 +21,7 @@ if not settings.FAILPOINTS:
             timeout=600,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        answers = re.findall(r"\(from process (\d+)\)", done.stdout)
+        answers = re.findall(r'Hello, quickstart!","pid":(\d+)', done.stdout)
         assert len(answers) == 2 and answers[0] != answers[1], done.stdout
         assert re.search(r"^greeter\s.*READY", done.stdout, re.M)
         assert "have ended" in done.stdout
