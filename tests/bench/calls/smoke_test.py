@@ -18,8 +18,9 @@ from pathlib import Path
 BENCH = Path(__file__).parent.parent
 # These are built here, so they have figures; the others only where they are installed.
 OURS = ("direct", "plugind", "plugind no spin", "gRPC proxy")
-# Not "HAProxy large": HAProxy 2.6 sometimes stops passing on anything with 32 messages of 1 MiB in flight.
 SYSTEMS = (*OURS, "HAProxy", "nginx", "go-plugin")
+# HAProxy 2.6 with large buffers sometimes passes nothing on any more with 32 messages of 1 MiB in flight.
+LEFT_OUT = {"HAProxy large"}
 WITHOUT_MEDIATOR = ("direct", "go-plugin")
 
 
@@ -47,7 +48,7 @@ def problems(document: dict, table: str) -> list[str]:
     found += [
         f"no figure for the aim {aim['text']!r}"
         for aim in document["aims"]
-        if aim["measured"] is None and not any(peer in aim["text"] for peer in absent(document))
+        if aim["measured"] is None and not any(peer in aim["text"] for peer in absent(document) | LEFT_OUT)
     ]
     return found
 
