@@ -21,13 +21,17 @@ import hostile
 import processes
 from daemon import CHANNEL_OPTIONS, NOBODY, Daemon, fault, raw_call
 from processes import eventually
-from settings import SLOWNESS
+from settings import SANITIZED, SLOWNESS
 
 ECHO = "/fault.v1.Fault/Echo"
 HOSTILE = Path(hostile.__file__)
 SECONDS = 1.5
 # What plugind may have grown by when it is all over, in KiB: less than one of the bodies that it was sent.
-GROWTH_KIB = 64 * 1024
+# A sanitizer holds freed memory back, so it only has to be bounded there.
+GROWTH_KIB = (256 if SANITIZED else 64) * 1024
+# How much longer than ten times as long as usual a call beside an attack may take, in seconds. What a sanitizer's frames
+# cost is not what plugind's do: there the calls have to come through, and the stage release measures.
+PATIENCE = 1.0 if SANITIZED else 0.02
 
 # What a caller is told of each way in which a plugin breaks off; several, where it depends on what comes first.
 UNAVAILABLE, INTERNAL = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL
@@ -104,7 +108,7 @@ class Site:
     def check(self, measuring: subprocess.Popen[str]) -> None:
         p99 = self._p99(measuring)
         self.check_calls()
-        bound = 10 * self.quiet + 0.02 * SLOWNESS
+        bound = 10 * self.quiet + PATIENCE
         assert p99 < bound, f"p99 was {p99 * 1e3:.1f} ms; quiet it is {self.quiet * 1e3:.1f} ms"
         grown = self.rss_kib() - self.memory
         assert grown < GROWTH_KIB, f"plugind has grown by {grown} KiB"
