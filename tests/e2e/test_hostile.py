@@ -23,6 +23,8 @@ from daemon import CHANNEL_OPTIONS, NOBODY, Daemon, fault, raw_call
 from processes import eventually
 from settings import SANITIZED, SLOWNESS
 
+pytestmark = pytest.mark.campaign  # it measures how long calls take
+
 ECHO = "/fault.v1.Fault/Echo"
 HOSTILE = Path(hostile.__file__)
 SECONDS = 1.5
