@@ -379,12 +379,12 @@ def test_more_calls_than_allowed_are_shed(daemon: Daemon) -> None:
         "ledger", [str(LEDGER_PLUGIN), str(book_of(daemon, "ledger"))], call={"max_in_flight": 2}
     )
     daemon.start().wait_ready("ledger")
-    held: queue.Queue[bytes | None] = queue.Queue()
+    requests: list[queue.Queue[bytes | None]] = [queue.Queue(), queue.Queue()]
     with plugin_channel(daemon, "ledger") as channel:
         bidi = channel.stream_stream("/ledger.v1.Ledger/Bidi", None, None)
-        running = [bidi(iter(held.get, None), timeout=20 * SLOWNESS) for _ in range(2)]
-        held.put(b"a")
-        held.put(b"b")
+        running = [bidi(iter(one.get, None), timeout=20 * SLOWNESS) for one in requests]
+        for number, one in enumerate(requests):
+            one.put(f"r{number}".encode())
         eventually(
             lambda: len(entries(daemon, ["ledger"])) == 2, within=10 * SLOWNESS, what="two calls"
         )
@@ -394,8 +394,8 @@ def test_more_calls_than_allowed_are_shed(daemon: Daemon) -> None:
         assert "max_in_flight" in shed.value.details()
         for call_of_two in running:
             call_of_two.cancel()
-        held.put(None)
-        held.put(None)
+        for one in requests:
+            one.put(None)
         eventually(
             lambda: call_succeeds(channel, "after"), within=10 * SLOWNESS, what="room for a call"
         )
