@@ -31,7 +31,7 @@ Gateway::~Gateway() {
   listeners_.clear();
 }
 
-void Gateway::Publish(RouteTablePtr routes) {
+void Gateway::Publish(const RouteTablePtr& routes) {
   for (const auto& worker : workers_) {
     worker->Post([&thread = *worker, routes] { thread.TakeRoutes(routes); });
   }

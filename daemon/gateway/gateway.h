@@ -31,7 +31,7 @@ class Gateway {
   ~Gateway();
 
   // From now on (each thread takes it up by itself, soon) calls go by `routes`.
-  void Publish(RouteTablePtr routes);
+  void Publish(const RouteTablePtr& routes);
   // `instance` has left the published routes: its `drained` is called once, when no call is in
   // flight there any more.
   void Drain(const InstancePtr& instance);

@@ -76,7 +76,8 @@ class Site:
         return str(self.daemon.runtime / "plugins" / f"{plugin}.sock")
 
     def run(self, what: str, plugin: str, seconds: float, uid: int | None = None) -> subprocess.Popen[str]:
-        command = [sys.executable, str(HOSTILE), what, self.socket(plugin), ECHO, str(seconds)]
+        # As source: the user who runs it may have no way to the clone.
+        command = [sys.executable, "-c", HOSTILE.read_text(), what, self.socket(plugin), ECHO, str(seconds)]
         credentials = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **credentials)
 

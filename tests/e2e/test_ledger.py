@@ -169,8 +169,10 @@ def test_every_call_has_one_end_that_tells_the_truth(daemon: Daemon) -> None:
     while any(thread.is_alive() for thread in threads):
         time.sleep(choose.uniform(0.05, 0.25))
         if choose.random() < 0.15:
-            daemon.kill_brain()
-            kills["plugind"] += 1
+            # The last kill may be so short ago that nobody says which process it is now.
+            with contextlib.suppress(grpc.RpcError):
+                daemon.kill_brain()
+                kills["plugind"] += 1
         else:
             victim = choose.choice(names)
             pid = pid_of(daemon, victim)
