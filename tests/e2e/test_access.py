@@ -104,7 +104,9 @@ class Guarded(Daemon):
         self.audit_file = self.state / "audit.log"
 
     def audit(self, **wanted: Any) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.audit_file.read_text().splitlines()]
+        # A line that is just being written may be seen in part, where it crosses a page of the file.
+        whole, _, _ = self.audit_file.read_text().rpartition("\n")
+        lines = [json.loads(line) for line in whole.splitlines()]
         return [line for line in lines if wanted.items() <= line.items()]
 
     def flush(self) -> None:
