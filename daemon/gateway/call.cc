@@ -1,8 +1,6 @@
 #include "daemon/gateway/call.h"
 
 #include <algorithm>
-#include <array>
-#include <limits>
 
 #include "daemon/gateway/caller_connection.h"
 #include "daemon/gateway/metadata.h"

@@ -10,8 +10,6 @@
 namespace plugind::gateway {
 namespace {
 
-constexpr size_t kEntryOverhead = 32;  // RFC 9113, 6.5.2
-
 std::string Join(const std::vector<std::string>& names) {
   std::string all;
   for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
@@ -29,7 +27,7 @@ void Call::Begin(CallerConnection& caller, int32_t stream) {
 
 void Call::RequestHeader(std::string_view name, std::string_view value) {
   const size_t limit = worker_.shared().limits.header_bytes;
-  header_bytes_ += name.size() + value.size() + kEntryOverhead;
+  header_bytes_ += name.size() + value.size() + Limits::kEntryOverhead;
   if (header_bytes_ > limit) {
     headers_too_large_ = true;
     return;

@@ -10,7 +10,6 @@
 namespace plugind::gateway {
 namespace {
 
-constexpr size_t kEntryOverhead = 32;
 constexpr size_t kMaxMessage = 1024;  // of the gateway's own grpc-message, before encoding
 
 // grpc-status as a number; UNKNOWN where it is missing or is none.
@@ -30,7 +29,7 @@ void Call::ResponseHeader(std::string_view name, std::string_view value) {
   if (to_caller_.ended) return;
   HeaderBlock& block = final_headers_ ? trailers_ : response_;
   header_bytes_ = block.empty() ? 0 : header_bytes_;
-  header_bytes_ += name.size() + value.size() + kEntryOverhead;
+  header_bytes_ += name.size() + value.size() + Limits::kEntryOverhead;
   if (header_bytes_ > worker_.shared().limits.header_bytes) {
     ResetPluginStream(NGHTTP2_CANCEL);
     return Fail(Outcome::kError, Code::kResourceExhausted,

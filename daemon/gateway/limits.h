@@ -22,6 +22,8 @@ struct Limits {
   uint32_t resets_per_second = 500;
   uint32_t control_frames_per_second = 2000;
 
+  static constexpr size_t kEntryOverhead = 32;  // of a header, beside its name and value
+
   // The window of a stream at its start, and once its other side has been seen to keep up. What a
   // stream buffers here is never more than its window.
   static constexpr int32_t kStreamWindow = 128 * 1024;
