@@ -166,12 +166,13 @@ def test_every_call_has_one_end_that_tells_the_truth(daemon: Daemon) -> None:
     threads = callers.start()
     choose = random.Random(7)
     kills = Counter[str]()
+    killed = 0
     while any(thread.is_alive() for thread in threads):
         time.sleep(choose.uniform(0.05, 0.25))
         if choose.random() < 0.15:
             # The last kill may be so short ago that nobody says which process it is now.
             with contextlib.suppress(grpc.RpcError):
-                daemon.kill_brain()
+                killed = daemon.kill_brain()
                 kills["plugind"] += 1
         else:
             victim = choose.choice(names)
@@ -182,6 +183,7 @@ def test_every_call_has_one_end_that_tells_the_truth(daemon: Daemon) -> None:
                     kills["plugin"] += 1
     for thread in threads:
         thread.join()
+    daemon.wait_brain_after(killed)  # the last thing that happened may have been its death
     daemon.wait_ready(*names)
     assert len(callers.ends) == LEDGER_CALLS
     check_against_books(callers, entries(daemon, names))
