@@ -21,6 +21,7 @@ OUT = BUILD / "tests" / "interop"
 PROGRAMS = {
     "server": "./server",
     "host": "./host",
+    "brokered": "./brokered",
     "client": "google.golang.org/grpc/interop/client",
     "h2spec": "github.com/summerwind/h2spec/cmd/h2spec",
     "grpcurl": "github.com/fullstorydev/grpcurl/cmd/grpcurl",
