@@ -40,6 +40,13 @@ add_library(plugind_nghttp2 INTERFACE)
 target_include_directories(plugind_nghttp2 SYSTEM INTERFACE "${NGHTTP2_INCLUDE}")
 target_link_libraries(plugind_nghttp2 INTERFACE "${NGHTTP2_LIBRARY}")
 
+find_package(OpenSSL 3.0 QUIET)
+if(NOT OPENSSL_FOUND)
+  plugind_missing("OpenSSL 3" libssl-dev)
+endif()
+add_library(plugind_openssl INTERFACE)
+target_link_libraries(plugind_openssl INTERFACE OpenSSL::SSL OpenSSL::Crypto)
+
 if(PLUGIND_TESTS)
   find_package(GTest CONFIG QUIET)
   if(NOT GTest_FOUND)
