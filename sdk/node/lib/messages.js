@@ -1,0 +1,148 @@
+// The messages and services that hosts and plugins share, as tables; ../proto has the files that they come from.
+"use strict";
+
+const { Struct } = require("./struct");
+const { Message } = require("./wire");
+
+const Empty = new Message({});
+
+// proto/plugind/plugin/v1/plugin.proto
+const Capability = new Message({
+  name: [1, "string"],
+  versions: [2, "string", "repeated"],
+  required: [3, "bool"],
+});
+const Sdk = new Message({ language: [1, "string"], version: [2, "string"] });
+const Violation = new Message({ field: [1, "string"], reason: [2, "string"] });
+const Duration = new Message({ seconds: [1, "int64"], nanos: [2, "int32"] });
+const NegotiateRequest = new Message({
+  host: [1, "string"],
+  hostVersion: [2, "string"],
+  plugin: [3, "string"],
+  instance: [4, "string"],
+  protocolVersion: [5, "uint32"],
+  offeredProtocolVersions: [6, "uint32", "repeated"],
+  capabilities: [7, Capability, "repeated"],
+});
+const NegotiateResponse = new Message({
+  name: [1, "string"],
+  version: [2, "string"],
+  services: [3, "string", "repeated"],
+  capabilities: [4, Capability, "repeated"],
+  configSchema: [5, "string"],
+  sdk: [6, Sdk],
+});
+const ConfigureRequest = new Message({
+  settings: [1, Struct],
+  capabilities: [2, "string", "map"],
+  generation: [3, "uint64"],
+});
+const ConfigureResponse = new Message({ violations: [1, Violation, "repeated"] });
+const DrainRequest = new Message({ timeout: [1, Duration] });
+const ShutdownRequest = new Message({ timeout: [1, Duration] });
+
+// proto/plugind/host/v1/host.proto, as far as the SDK calls it
+const SetStatusRequest = new Message({ text: [1, "string"] });
+
+// grpc/health/v1/health.proto
+const HealthCheckRequest = new Message({ service: [1, "string"] });
+const HealthCheckResponse = new Message({ status: [1, "enum"] });
+
+// proto/plugin/go_plugin.proto
+const StdioData = new Message({ channel: [1, "enum"], data: [2, "bytes"] });
+
+// grpc/reflection/v1alpha/reflection.proto, and v1, which is the same but for its package
+const ExtensionRequest = new Message({
+  containingType: [1, "string"],
+  extensionNumber: [2, "int32"],
+});
+const ServerReflectionRequest = new Message({
+  host: [1, "string"],
+  fileByFilename: [3, "string", "oneof"],
+  fileContainingSymbol: [4, "string", "oneof"],
+  fileContainingExtension: [5, ExtensionRequest, "oneof"],
+  allExtensionNumbersOfType: [6, "string", "oneof"],
+  listServices: [7, "string", "oneof"],
+});
+const FileDescriptorResponse = new Message({ fileDescriptorProto: [1, "bytes", "repeated"] });
+const ExtensionNumberResponse = new Message({
+  baseTypeName: [1, "string"],
+  extensionNumber: [2, "int32", "repeated"],
+});
+const ServiceResponse = new Message({ name: [1, "string"] });
+const ListServiceResponse = new Message({ service: [1, ServiceResponse, "repeated"] });
+const ErrorResponse = new Message({ errorCode: [1, "int32"], errorMessage: [2, "string"] });
+const ServerReflectionResponse = new Message({
+  validHost: [1, "string"],
+  originalRequest: [2, ServerReflectionRequest],
+  fileDescriptorResponse: [4, FileDescriptorResponse, "oneof"],
+  allExtensionNumbersResponse: [5, ExtensionNumberResponse, "oneof"],
+  listServicesResponse: [6, ListServiceResponse, "oneof"],
+  errorResponse: [7, ErrorResponse, "oneof"],
+});
+
+// service("pkg.Service", { Method: [Request, Response, "both"] }): a definition as grpc-js takes it. The third names what is a
+// stream: "" or absent, "answers", "both".
+function service(name, methods) {
+  const definition = {};
+  for (const [method, [request, response, streams = ""]] of Object.entries(methods)) {
+    definition[method] = {
+      path: `/${name}/${method}`,
+      requestStream: streams === "both",
+      responseStream: streams !== "",
+      requestSerialize: (value) => request.encode(value),
+      requestDeserialize: (bytes) => request.decode(bytes),
+      responseSerialize: (value) => response.encode(value),
+      responseDeserialize: (bytes) => response.decode(bytes),
+    };
+  }
+  return definition;
+}
+
+const reflection = { ServerReflectionInfo: [ServerReflectionRequest, ServerReflectionResponse, "both"] };
+
+const services = {
+  plugin: service("plugind.plugin.v1.Plugin", {
+    Negotiate: [NegotiateRequest, NegotiateResponse],
+    Configure: [ConfigureRequest, ConfigureResponse],
+    Drain: [DrainRequest, Empty],
+    Shutdown: [ShutdownRequest, Empty],
+  }),
+  host: service("plugind.host.v1.Host", { SetStatus: [SetStatusRequest, Empty] }),
+  health: service("grpc.health.v1.Health", {
+    Check: [HealthCheckRequest, HealthCheckResponse],
+    Watch: [HealthCheckRequest, HealthCheckResponse, "answers"],
+  }),
+  controller: service("plugin.GRPCController", { Shutdown: [Empty, Empty] }),
+  stdio: service("plugin.GRPCStdio", { StreamStdio: [Empty, StdioData, "answers"] }),
+  reflection: service("grpc.reflection.v1.ServerReflection", reflection),
+  reflectionAlpha: service("grpc.reflection.v1alpha.ServerReflection", reflection),
+};
+
+module.exports = {
+  services,
+  messages: {
+    Capability,
+    ConfigureRequest,
+    ConfigureResponse,
+    DrainRequest,
+    Duration,
+    ErrorResponse,
+    ExtensionNumberResponse,
+    ExtensionRequest,
+    FileDescriptorResponse,
+    HealthCheckRequest,
+    HealthCheckResponse,
+    ListServiceResponse,
+    NegotiateRequest,
+    NegotiateResponse,
+    Sdk,
+    ServerReflectionRequest,
+    ServerReflectionResponse,
+    ServiceResponse,
+    SetStatusRequest,
+    ShutdownRequest,
+    StdioData,
+    Violation,
+  },
+};

@@ -1,0 +1,136 @@
+// One served plugin: its gRPC server with everything that hosts expect of it. serve() has one for the process; the fake
+// host of plugind/testing has one for each test.
+"use strict";
+
+const { Contract } = require("./contract");
+const { Health } = require("./health");
+const { Host } = require("./host");
+const { listen } = require("./listener");
+const { services } = require("./messages");
+const { Output } = require("./output");
+const { Reflection } = require("./reflection");
+
+const INFRASTRUCTURE = [
+  services.health,
+  services.reflection,
+  services.reflectionAlpha,
+  services.controller,
+  services.stdio,
+  services.plugin,
+];
+
+function serviceName(definition) {
+  const [first] = Object.values(definition);
+  return first.path.split("/")[1];
+}
+
+class Session {
+  #server;
+  #listener;
+  #plugin;
+  #credentials;
+
+  // plugin: what the builder has collected (lib/plugin.js); stop() begins the end.
+  constructor(plugin, offer, stop) {
+    const grpc = require("@grpc/grpc-js");
+    this.#plugin = plugin;
+    this.#server = new grpc.Server(plugin.serverOptions);
+    this.output = new Output();
+    this.host = new Host(offer.hostAddress);
+    this.contract = new Contract(plugin.description, stop);
+    const names = plugin.services.map(([definition]) => serviceName(definition));
+    this.health = new Health(names);
+    for (const [definition, implementation] of plugin.services) {
+      this.#server.addService(definition, settling(definition, implementation));
+    }
+    const everything = [...names, ...INFRASTRUCTURE.map(serviceName)].sort();
+    const reflection = new Reflection(everything, plugin.services.map(([definition]) => definition));
+    const controller = {
+      Shutdown: (call, callback) => {
+        callback(null, {});
+        stop();
+      },
+    };
+    this.#server.addService(services.health, this.health.handlers);
+    this.#server.addService(services.reflection, reflection.handlers);
+    this.#server.addService(services.reflectionAlpha, reflection.handlers);
+    this.#server.addService(services.controller, controller);
+    this.#server.addService(services.stdio, this.output.handlers);
+    this.#server.addService(services.plugin, this.contract.handlers);
+    this.#credentials = grpc.ServerCredentials.createInsecure();
+  }
+
+  // AutoMTLS: from here on only the holder of the host's certificate is served. Returns ours, as the handshake has it.
+  secure(clientCertificate) {
+    const grpc = require("@grpc/grpc-js");
+    const { key, certificate, der } = require("./certificate").makeCertificate();
+    const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(certificate) };
+    this.#credentials = grpc.ServerCredentials.createSsl(Buffer.from(clientCertificate), [pair], true);
+    return der.toString("base64").replace(/=+$/, "");
+  }
+
+  async listen(path, group = "") {
+    const injector = this.#server.createConnectionInjector(this.#credentials);
+    this.#listener = await listen(path, group, (socket) => injector.injectConnection(socket));
+  }
+
+  // Health first, so that the host sends no more; then no new connections; then the author's say; then the streams of the
+  // SDK, which the server would otherwise wait for; then the running calls, within `timeout` ms.
+  async close(timeout, complain) {
+    const deadline = Date.now() + timeout;
+    this.health.end();
+    this.#listener?.close();
+    const { onShutdown } = this.#plugin;
+    if (onShutdown !== undefined) {
+      await within(deadline, Promise.resolve().then(onShutdown)).catch((error) => {
+        complain("onShutdown threw; going on without it", { error });
+      });
+    }
+    this.output.release();
+    this.output.end();
+    await within(deadline, new Promise((resolve) => this.#server.tryShutdown(resolve)));
+    this.#server.forceShutdown();
+  }
+}
+
+// Until the promise is settled, or the time is up.
+function within(deadline, promise) {
+  let timer;
+  const timeout = new Promise((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, deadline - Date.now()));
+  });
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
+}
+
+// grpc-js knows callbacks only. A method that answers once may return a promise of its answer instead; what it throws
+// is the status: `code` and `details` or `message`.
+function settling(definition, implementation) {
+  const wrapped = {};
+  for (const [name, { responseStream, originalName }] of Object.entries(definition)) {
+    const method = implementation[name] ?? implementation[originalName];
+    if (method === undefined) continue; // grpc-js answers UNIMPLEMENTED
+    wrapped[name] = responseStream ? streaming(implementation, method) : answering(implementation, method);
+  }
+  return wrapped;
+}
+
+function answering(implementation, method) {
+  return (call, callback) => {
+    const outcome = method.call(implementation, call, callback);
+    if (typeof outcome?.then !== "function") return;
+    outcome.then(
+      // Nothing: the method has used its callback.
+      (answer) => answer !== undefined && callback(null, answer),
+      (error) => callback(error),
+    );
+  };
+}
+
+function streaming(implementation, method) {
+  return (call) => {
+    const outcome = method.call(implementation, call);
+    if (typeof outcome?.then === "function") outcome.then(undefined, (error) => call.emit("error", error));
+  };
+}
+
+module.exports = { Session, serviceName };
