@@ -1,0 +1,143 @@
+package plugind
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/plugind/plugind/sdk/go/hostv1"
+)
+
+// statusLimit bounds SetStatus where its caller does not.
+const statusLimit = 2 * time.Second
+
+// Peer is a channel to another plugin of the same plugind, for stubs of any service. Calls carry on the trace of the
+// call that they are made for, if its context is theirs. Which peers may be called is in [access] of the plugin's
+// file: a call to another one ends PERMISSION_DENIED. Without a host to call, or while plugind restarts, calls end
+// UNAVAILABLE, or wait with grpc.WaitForReady. The channel stays good, and is not to be closed.
+func (p *Plugin) Peer(name string) *grpc.ClientConn {
+	return p.peers.channel(name)
+}
+
+// Host is what plugind itself offers a plugin: who it is, and which peers it may call. Hosts other than plugind have
+// none: its calls end UNAVAILABLE.
+func (p *Plugin) Host() hostv1.HostClient {
+	return hostv1.NewHostClient(p.peers.channel(""))
+}
+
+// SetStatus puts a line of the plugin's own into `pluginctl status`, until the next one; at most 1,024 bytes. A host that
+// shows none is not an error.
+func (p *Plugin) SetStatus(ctx context.Context, text string) error {
+	if !p.peers.known() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+	defer cancel()
+	_, err := p.Host().SetStatus(ctx, &hostv1.SetStatusRequest{Text: text})
+	if status.Code(err) == codes.Unimplemented {
+		return nil
+	}
+	return err
+}
+
+// peers are the channels through the host's door, one a peer, made when first asked for; "" is the host itself.
+type peers struct {
+	mu       sync.Mutex
+	address  string // empty: the environment's
+	channels map[string]*grpc.ClientConn
+}
+
+func (p *peers) use(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.address = address
+}
+
+func (p *peers) target() string {
+	if p.address != "" {
+		return p.address
+	}
+	return os.Getenv("PLUGIND_HOST_ADDRESS")
+}
+
+func (p *peers) known() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.target() != ""
+}
+
+func (p *peers) channel(name string) *grpc.ClientConn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if channel := p.channels[name]; channel != nil {
+		return channel
+	}
+	if p.channels == nil {
+		p.channels = map[string]*grpc.ClientConn{}
+	}
+	p.channels[name] = dial(p.target(), name)
+	return p.channels[name]
+}
+
+func dial(target, name string) *grpc.ClientConn {
+	reconnect := backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()), // a Unix socket of this machine
+		grpc.WithAuthority("localhost"),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: 2 * time.Second}),
+		grpc.WithNoProxy(),
+		grpc.WithUnaryInterceptor(func(
+			ctx context.Context, method string, request, answer any, channel *grpc.ClientConn,
+			invoke grpc.UnaryInvoker, options ...grpc.CallOption,
+		) error {
+			return invoke(outgoing(ctx, name), method, request, answer, channel, options...)
+		}),
+		grpc.WithStreamInterceptor(func(
+			ctx context.Context, desc *grpc.StreamDesc, channel *grpc.ClientConn, method string,
+			open grpc.Streamer, options ...grpc.CallOption,
+		) (grpc.ClientStream, error) {
+			return open(outgoing(ctx, name), desc, channel, method, options...)
+		}),
+	}
+	err := errors.New("there is no host to call: PLUGIND_HOST_ADDRESS is not set")
+	if target != "" {
+		var channel *grpc.ClientConn
+		if channel, err = grpc.NewClient(target, options...); err == nil {
+			return channel
+		}
+	}
+	// A channel all the same, so that the calls say what is wrong.
+	refuse := func(context.Context, string) (net.Conn, error) { return nil, err }
+	channel, err := grpc.NewClient("passthrough:///no-host", append(options, grpc.WithContextDialer(refuse))...)
+	if err != nil {
+		panic(err) // the target above is one that gRPC knows
+	}
+	return channel
+}
+
+// outgoing says which peer a call is for, and goes on with the trace of the call that it is made for.
+func outgoing(ctx context.Context, peer string) context.Context {
+	if peer != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "plugind-plugin", peer)
+	}
+	already, _ := metadata.FromOutgoingContext(ctx)
+	if len(already.Get("traceparent")) > 0 {
+		return ctx
+	}
+	for _, key := range []string{"traceparent", "tracestate"} {
+		for _, value := range metadata.ValueFromIncomingContext(ctx, key) {
+			ctx = metadata.AppendToOutgoingContext(ctx, key, value)
+		}
+	}
+	return ctx
+}
