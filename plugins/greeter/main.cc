@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "greeter.grpc.pb.h"
 
@@ -18,8 +19,23 @@ using greeter::v1::CountdownResponse;
 using greeter::v1::GreetRequest;
 using greeter::v1::GreetResponse;
 
+// What the settings have to look like; plugind refuses others with file and line.
+constexpr char kSchema[] = R"({
+  "type": "object",
+  "properties": {
+    "greeting": {"type": "string", "minLength": 1, "description": "what stands before the name"}
+  },
+  "additionalProperties": false
+})";
+
 class Greeter final : public greeter::v1::Greeter::Service {
  public:
+  // Calls that run meanwhile say either the old greeting or the new one.
+  void SetGreeting(std::string greeting) {
+    std::lock_guard lock(mutex_);
+    greeting_ = std::move(greeting);
+  }
+
   // Countdowns end early once this is called.
   void Stop() {
     {
@@ -32,7 +48,7 @@ class Greeter final : public greeter::v1::Greeter::Service {
   grpc::Status Greet(grpc::ServerContext* /*context*/, const GreetRequest* request,
                      GreetResponse* response) override {
     const std::string name = request->name().empty() ? "world" : request->name();
-    response->set_message("Hello, " + name + "!");
+    response->set_message(Greeting() + ", " + name + "!");
     response->set_pid(getpid());
     return grpc::Status::OK;
   }
@@ -60,7 +76,13 @@ class Greeter final : public greeter::v1::Greeter::Service {
   }
 
  private:
+  std::string Greeting() {
+    std::lock_guard lock(mutex_);
+    return greeting_;
+  }
+
   std::mutex mutex_;
+  std::string greeting_ = "Hello";
   std::condition_variable changed_;
   bool stopping_ = false;
 };
@@ -71,6 +93,13 @@ int main(int argc, char** argv) {
   Greeter impl;
   return plugind::Plugin("greeter", "1.0.0")
       .service(&impl)
+      .provides("greeter.v1", "1.0")
+      .config_schema(kSchema)
+      .on_configure([&impl](const plugind::Settings& settings) {
+        std::string greeting = settings.get("greeting", "Hello");
+        if (greeting.empty()) throw plugind::BadSetting("greeting", "must not be empty");
+        impl.SetGreeting(std::move(greeting));
+      })
       .on_start([] {
         plugind::log(plugind::LogLevel::kInfo, "greeter is up",
                      {{"pid", std::to_string(getpid())}});

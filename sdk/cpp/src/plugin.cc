@@ -4,23 +4,20 @@
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "plugind/version.h"
+#include "sdk/cpp/src/capabilities.h"
 #include "sdk/cpp/src/drain.h"
 #include "sdk/cpp/src/failure.h"
-#include "sdk/cpp/src/handshake.h"
-#include "sdk/cpp/src/health_service.h"
-#include "sdk/cpp/src/lifeline.h"
-#include "sdk/cpp/src/listener.h"
-#include "sdk/cpp/src/server.h"
-#include "sdk/cpp/src/stdio_service.h"
-#include "sdk/cpp/src/stdout_capture.h"
+#include "sdk/cpp/src/plugin_impl.h"
 
 namespace plugind {
 namespace {
@@ -37,41 +34,69 @@ void WriteHandshake(int fd, const std::string& line) {
 
 }  // namespace
 
-struct Plugin::Impl {
-  std::string name;
-  std::string version;
-  std::string cookie_key = "PLUGIND_PLUGIN";
-  std::string cookie_value = "1";
-  std::vector<int> protocol_versions;  // empty: {1}
-  std::vector<grpc::Service*> services;
-  std::function<void()> on_start;
-  std::function<void()> on_shutdown;
-  std::function<void(grpc::ServerBuilder&)> configure;
-  milliseconds shutdown_timeout{5000};
-
-  sdk::HealthService health;
-  sdk::Lifeline lifeline;
-
-  std::vector<int> ProtocolVersions() const {
-    return protocol_versions.empty() ? std::vector<int>{1} : protocol_versions;
+void Plugin::Impl::Describe() {
+  sdk::Capabilities all;
+  for (const CapabilityCall& each : capabilities) all.Add(each.name, each.version, each.required);
+  if (contract.on_configure) all.Add("config.reload", "1.0", false);
+  if (contract.on_drain) all.Add("drain", "1.0", false);
+  for (const char* built_in : {"log.structured", "peer.calls", "trace"}) {
+    all.Add(built_in, "1.0", false);
   }
-  void PrintInfo() const;
-  void Explain(const sdk::Offer& offer, const std::string& program) const;
-  void Serve(const sdk::Offer& offer);
-  void Shutdown(sdk::UnixListener& listener, sdk::StdoutCapture* capture, sdk::StdioService& stdio,
-                const sdk::Server& server);
-};
+  if (!config_schema.empty() &&
+      !nlohmann::json::parse(config_schema, nullptr, /*allow_exceptions=*/false).is_object()) {
+    throw sdk::Failure("config_schema is no JSON object");
+  }
+
+  auto& description = contract.description;
+  description.set_name(name);
+  description.set_version(version);
+  description.set_config_schema(config_schema);
+  for (const sdk::Capability& each : all.All()) {
+    auto* capability = description.add_capabilities();
+    capability->set_name(each.name);
+    for (const std::string& each_version : each.versions) capability->add_versions(each_version);
+    capability->set_required(each.required);
+  }
+  description.mutable_sdk()->set_language("c++");
+  description.mutable_sdk()->set_version(PLUGIND_VERSION);
+}
+
+sdk::Server Plugin::Impl::Build(const std::vector<grpc::Service*>& more) {
+  std::vector<grpc::Service*> all = services;
+  all.insert(all.end(), {&health, &contract});
+  all.insert(all.end(), more.begin(), more.end());
+  sdk::Server built = sdk::BuildServer(all, configure);
+  std::sort(built.services.begin(), built.services.end());
+  for (const std::string& service : built.services) {
+    health.Add(service);
+    if (!sdk::IsInfrastructure(service)) contract.description.add_services(service);
+  }
+  return built;
+}
 
 void Plugin::Impl::PrintInfo() const {
   const sdk::Server built = sdk::BuildServer(services, configure);
   nlohmann::ordered_json info;
   info["name"] = name;
   info["version"] = version;
-  info["services"] = nlohmann::ordered_json::array();
+  std::set<std::string> own;
   for (const std::string& service : built.services) {
-    if (!sdk::IsInfrastructure(service)) info["services"].push_back(service);
+    if (!sdk::IsInfrastructure(service)) own.insert(service);
   }
+  info["services"] = own;
   info["protocolVersions"] = ProtocolVersions();
+  info["capabilities"] = nlohmann::ordered_json::array();
+  for (const auto& each : contract.description.capabilities()) {
+    nlohmann::ordered_json capability;
+    capability["name"] = each.name();
+    capability["versions"] =
+        std::vector<std::string>(each.versions().begin(), each.versions().end());
+    capability["required"] = each.required();
+    info["capabilities"].push_back(std::move(capability));
+  }
+  if (!config_schema.empty()) {
+    info["configSchema"] = nlohmann::ordered_json::parse(config_schema);
+  }
   info["sdk"] = {{"language", "c++"}, {"version", PLUGIND_VERSION}};
   std::printf("%s\n", info.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   std::fflush(stdout);
@@ -127,10 +152,7 @@ void Plugin::Impl::Serve(const sdk::Offer& offer) {
   if (on_start) on_start();
 
   sdk::ControllerService controller([this] { lifeline.RequestStop(); });
-  std::vector<grpc::Service*> all = services;
-  all.insert(all.end(), {&health, &stdio, &controller});
-  const sdk::Server built = sdk::BuildServer(all, configure);
-  for (const std::string& service : built.services) health.Add(service);
+  const sdk::Server built = Build({&stdio, &controller});
 
   // plugind's directory is this process's own; others are shared, and the name must be free.
   sdk::UnixListener listener(sdk::SocketDirectory(offer), offer.FromPlugind() ? "p.sock" : "",
@@ -170,6 +192,7 @@ void Plugin::Impl::Shutdown(sdk::UnixListener& listener, sdk::StdoutCapture* cap
 Plugin::Plugin(std::string name, std::string version) : impl_(std::make_unique<Impl>()) {
   impl_->name = std::move(name);
   impl_->version = std::move(version);
+  impl_->contract.on_shutdown = [impl = impl_.get()] { impl->lifeline.RequestStop(); };
 }
 
 Plugin::~Plugin() = default;
@@ -210,12 +233,50 @@ Plugin& Plugin::configure(std::function<void(grpc::ServerBuilder&)> hook) {
   return *this;
 }
 
+Plugin& Plugin::provides(std::string capability, std::string version) {
+  impl_->capabilities.push_back({std::move(capability), std::move(version), false});
+  return *this;
+}
+
+Plugin& Plugin::require(std::string capability, std::string version) {
+  impl_->capabilities.push_back({std::move(capability), std::move(version), true});
+  return *this;
+}
+
+Plugin& Plugin::config_schema(std::string json) {
+  impl_->config_schema = std::move(json);
+  return *this;
+}
+
+Plugin& Plugin::OnConfigure(std::function<Violations(const Settings&)> hook) {
+  impl_->contract.on_configure = std::move(hook);
+  return *this;
+}
+
+Plugin& Plugin::on_drain(std::function<void()> hook) {
+  impl_->contract.on_drain = std::move(hook);
+  return *this;
+}
+
+std::optional<std::string> Plugin::agreed(const std::string& capability) const {
+  return impl_->contract.agreed(capability);
+}
+
+Settings Plugin::settings() const { return impl_->contract.settings(); }
+
+std::shared_ptr<grpc::Channel> Plugin::peer(const std::string& name) {
+  return impl_->host.Peer(name);
+}
+
+void Plugin::set_status(std::string text) { impl_->host.SetStatus(std::move(text)); }
+
 void Plugin::set_serving(bool serving) { impl_->health.SetServing(serving); }
 
 void Plugin::stop() { impl_->lifeline.RequestStop(); }
 
 int Plugin::serve(int argc, char** argv) {
   try {
+    impl_->Describe();
     for (int i = 1; i < argc; ++i) {
       if (std::string_view(argv[i]) == "--plugind-info") {
         impl_->PrintInfo();

@@ -42,8 +42,8 @@ class AddListServices final : public grpc::ServerBuilderOption {
 }  // namespace
 
 grpc::ServerUnaryReactor* ControllerService::Shutdown(grpc::CallbackServerContext* context,
-                                                      const plugin::Empty* /*request*/,
-                                                      plugin::Empty* /*response*/) {
+                                                      const ::plugin::Empty* /*request*/,
+                                                      ::plugin::Empty* /*response*/) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   on_shutdown_();
@@ -85,7 +85,8 @@ Server BuildServer(const std::vector<grpc::Service*>& services,
 }
 
 bool IsInfrastructure(const std::string& service) {
-  return service.rfind("grpc.", 0) == 0 || service.rfind("plugin.GRPC", 0) == 0;
+  return service.rfind("grpc.", 0) == 0 || service.rfind("plugin.GRPC", 0) == 0 ||
+         service.rfind("plugind.plugin.", 0) == 0;
 }
 
 }  // namespace plugind::sdk

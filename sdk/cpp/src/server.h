@@ -15,15 +15,15 @@
 namespace plugind::sdk {
 
 // plugin.GRPCController: how a host asks the plugin to end.
-class ControllerService final : public plugin::GRPCController::CallbackService {
+class ControllerService final : public ::plugin::GRPCController::CallbackService {
  public:
   // `on_shutdown` is called on a gRPC thread and must not wait.
   explicit ControllerService(std::function<void()> on_shutdown)
       : on_shutdown_(std::move(on_shutdown)) {}
 
   grpc::ServerUnaryReactor* Shutdown(grpc::CallbackServerContext* context,
-                                     const plugin::Empty* request,
-                                     plugin::Empty* response) override;
+                                     const ::plugin::Empty* request,
+                                     ::plugin::Empty* response) override;
 
  private:
   std::function<void()> on_shutdown_;

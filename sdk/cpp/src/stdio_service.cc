@@ -12,7 +12,7 @@ constexpr size_t kChunk = 1024;  // go-plugin's own; hosts are known to cope wit
 
 // One StreamStdio call. Guarded by the service's mutex; gRPC is called outside of it, which is safe
 // because `busy_` and `finished_` let only one thread at a time act on the call.
-class StdioService::Reader final : public grpc::ServerWriteReactor<plugin::StdioData> {
+class StdioService::Reader final : public grpc::ServerWriteReactor<::plugin::StdioData> {
  public:
   explicit Reader(StdioService& service) : service_(service) {}
 
@@ -27,7 +27,7 @@ class StdioService::Reader final : public grpc::ServerWriteReactor<plugin::Stdio
       if (busy_ || finished_) return;
       const bool current = service_.reader_.get() == this;
       if (!cancelled_ && current && !service_.buffer_.empty()) {
-        data_.set_channel(plugin::StdioData::STDOUT);
+        data_.set_channel(::plugin::StdioData::STDOUT);
         data_.set_data(service_.buffer_.Take(kChunk));
         busy_ = write = true;
       } else if (cancelled_ || !current || service_.ended_) {
@@ -73,7 +73,7 @@ class StdioService::Reader final : public grpc::ServerWriteReactor<plugin::Stdio
  private:
   StdioService& service_;
   std::shared_ptr<Reader> self_;
-  plugin::StdioData data_;
+  ::plugin::StdioData data_;
   bool busy_ = false;  // a write is under way
   bool cancelled_ = false;
   bool finished_ = false;
@@ -102,7 +102,7 @@ void StdioService::End() {
   if (reader != nullptr) reader->Advance();
 }
 
-grpc::ServerWriteReactor<plugin::StdioData>* StdioService::StreamStdio(
+grpc::ServerWriteReactor<::plugin::StdioData>* StdioService::StreamStdio(
     grpc::CallbackServerContext* /*context*/, const google::protobuf::Empty* /*request*/) {
   auto reader = std::make_shared<Reader>(*this);
   reader->Hold(reader);

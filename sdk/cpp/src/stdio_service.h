@@ -15,7 +15,7 @@
 
 namespace plugind::sdk {
 
-class StdioService final : public plugin::GRPCStdio::CallbackService {
+class StdioService final : public ::plugin::GRPCStdio::CallbackService {
  public:
   StdioService();
   ~StdioService() override;
@@ -28,7 +28,7 @@ class StdioService final : public plugin::GRPCStdio::CallbackService {
 
   // One reader at a time: the newest wins, so that a host that attaches again need not wait for its
   // predecessor's connection to be missed.
-  grpc::ServerWriteReactor<plugin::StdioData>* StreamStdio(
+  grpc::ServerWriteReactor<::plugin::StdioData>* StreamStdio(
       grpc::CallbackServerContext* context, const google::protobuf::Empty* request) override;
 
  private:

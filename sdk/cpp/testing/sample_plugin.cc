@@ -1,5 +1,8 @@
 // The plugin that serve_test runs. Its own arguments, in any order:
 //   --versions=2,4   --cookie=KEY=VALUE   --nofile=N   --timeout-ms=N   --fail-start --early-print
+//   --own-interceptors   --provides=NAME=VERSION   --require=NAME=VERSION   --schema=JSON
+//   --configure: takes the settings "text", "limits.most" (at most 10) and "sleep_ms"
+//   --drain: drains by a line in the log
 #include <grpcpp/grpcpp.h>
 #include <plugind/plugin.h>
 #include <sys/resource.h>
@@ -38,6 +41,32 @@ class Sample final : public sample::v1::Sample::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status Contract(grpc::ServerContext* /*context*/,
+                        const sample::v1::ContractRequest* request,
+                        sample::v1::ContractResponse* response) override {
+    response->set_settings(plugin_.settings().json());
+    response->set_agreed(plugin_.agreed(request->capability()).value_or(""));
+    return grpc::Status::OK;
+  }
+
+  grpc::Status SetStatus(grpc::ServerContext* /*context*/,
+                         const sample::v1::SetStatusRequest* request,
+                         sample::v1::SetStatusResponse* /*response*/) override {
+    plugin_.set_status(request->text());
+    return grpc::Status::OK;
+  }
+
+  grpc::Status PrintAt(grpc::ServerContext* context, const sample::v1::PrintAtRequest* request,
+                       sample::v1::PrintResponse* response) override try {
+    const auto peer = sample::v1::Sample::NewStub(plugin_.peer(request->peer()));
+    const auto child = grpc::ClientContext::FromServerContext(*context);
+    sample::v1::PrintRequest print;
+    print.set_text(request->text());
+    return peer->Print(child.get(), print, response);
+  } catch (const std::exception& error) {
+    return {grpc::StatusCode::FAILED_PRECONDITION, error.what()};
+  }
+
   grpc::Status Sleep(grpc::ServerContext* /*context*/, const sample::v1::SleepRequest* request,
                      sample::v1::SleepResponse* /*response*/) override {
     std::this_thread::sleep_for(std::chrono::milliseconds(request->milliseconds()));
@@ -47,6 +76,20 @@ class Sample final : public sample::v1::Sample::Service {
  private:
   plugind::Plugin& plugin_;
 };
+
+plugind::Violations Configure(const plugind::Settings& settings) {
+  settings.get("text", "");
+  if (settings.get("limits.most", 1) > 10) return {{"limits.most", "must be at most 10"}};
+  if (settings.has("boom")) throw std::runtime_error("boom is not for sale");
+  std::this_thread::sleep_for(std::chrono::milliseconds(settings.get("sleep_ms", 0)));
+  return {};
+}
+
+// "NAME=VERSION" in two.
+std::pair<std::string, std::string> Split(const std::string& text) {
+  const size_t equals = text.find('=');
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
 
 }  // namespace
 
@@ -66,8 +109,17 @@ int main(int argc, char** argv) {
         plugin.protocol_version(std::stoi(version));
       }
     } else if (key == "--cookie") {
-      const size_t second = value.find('=');
-      plugin.cookie(value.substr(0, second), value.substr(second + 1));
+      plugin.cookie(Split(value).first, Split(value).second);
+    } else if (key == "--provides") {
+      plugin.provides(Split(value).first, Split(value).second);
+    } else if (key == "--require") {
+      plugin.require(Split(value).first, Split(value).second);
+    } else if (key == "--schema") {
+      plugin.config_schema(value);
+    } else if (key == "--configure") {
+      plugin.on_configure(Configure);
+    } else if (key == "--drain") {
+      plugin.on_drain([] { plugind::log(plugind::LogLevel::kInfo, "drain hook ran"); });
     } else if (key == "--nofile") {
       const rlimit limit{std::stoul(value), std::stoul(value)};
       if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return 2;

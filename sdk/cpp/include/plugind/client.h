@@ -15,6 +15,8 @@
 //   }
 #pragma once
 
+#include <plugind/export.h>
+
 #include <functional>
 #include <map>
 #include <memory>
@@ -40,7 +42,7 @@ namespace plugind {
 // as std::invalid_argument, here and nowhere later. That plugind or the plugin is not there is the
 // outcome of a call: UNAVAILABLE, at once or, with wait_for_ready, at the call's deadline. The
 // channel then connects anew by itself, trying about once a second at the least.
-class Client {
+class PLUGIND_EXPORT Client {
  public:
   // Finds plugind by the environment:
   //   $PLUGIND_HOST_ADDRESS  set in every plugin: its own door to its peers. Who may call whom is
@@ -88,7 +90,7 @@ struct ErrorInfo {
 // not reached. Any thread. It takes time in proportion to the details, which gRPC bounds.
 //
 // A plugin may write the same into its own errors: it is no proof that plugind has spoken.
-std::optional<ErrorInfo> error_info(const grpc::Status& status);
+PLUGIND_EXPORT std::optional<ErrorInfo> error_info(const grpc::Status& status);
 
 // Whether the plugin has begun to execute a call that ended UNAVAILABLE. plugind alone can say it.
 enum class Executed {
@@ -98,6 +100,6 @@ enum class Executed {
 };
 
 // Of a call that has ended: after Finish, or in OnDone.
-Executed executed(const grpc::ClientContext& context);
+PLUGIND_EXPORT Executed executed(const grpc::ClientContext& context);
 
 }  // namespace plugind
