@@ -2,7 +2,9 @@ package plugindtest
 
 import (
 	"context"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 
@@ -106,10 +108,15 @@ func (g *gateway) lastStatus() string {
 }
 
 func (g *gateway) ListPeers(context.Context, *hostv1.ListPeersRequest) (*hostv1.ListPeersResponse, error) {
-	answer := &hostv1.ListPeersResponse{}
+	services := map[string][]string{}
 	for service, owner := range g.owners {
+		services[owner] = append(services[owner], service)
+	}
+	answer := &hostv1.ListPeersResponse{}
+	for _, name := range slices.Sorted(maps.Keys(services)) {
+		slices.Sort(services[name])
 		answer.Peers = append(answer.Peers, &hostv1.Peer{
-			Name: owner, State: "READY", Services: []string{service}, Methods: []string{"*"},
+			Name: name, State: "READY", Services: services[name], Methods: []string{"*"},
 		})
 	}
 	return answer, nil
