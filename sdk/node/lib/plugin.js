@@ -158,7 +158,7 @@ class Plugin {
     const session = this.#start(offer, () => lifeline.stop());
     // A print before the handshake would be taken for a broken one.
     if (!offer.fromPlugind) session.output.capture();
-    if (this.#hooks.onStart !== undefined) await this.#hooks.onStart();
+    await session.begin();
     const certificate = offer.clientCertificate === "" ? "" : session.secure(offer.clientCertificate);
     const path = socketPath(offer);
     await session.listen(path, offer.socketGroup);
@@ -181,6 +181,7 @@ class Plugin {
       description: { ...this.#description(), ...this.#hooks },
       services: this.#services,
       serverOptions: this.#serverOptions,
+      onStart: this.#hooks.onStart,
       onShutdown: this.#hooks.onShutdown,
     };
     this.#stop = stop;

@@ -60,6 +60,11 @@ class Session {
     this.#credentials = grpc.ServerCredentials.createInsecure();
   }
 
+  // The author's say before anybody is told that the plugin is up.
+  async begin() {
+    await this.#plugin.onStart?.();
+  }
+
   // AutoMTLS: from here on only the holder of the host's certificate is served. Returns ours, as the handshake has it.
   secure(clientCertificate) {
     const grpc = require("@grpc/grpc-js");

@@ -1,0 +1,157 @@
+// The contract, through the fake host: what an author's unit test does.
+"use strict";
+
+const assert = require("node:assert/strict");
+const { test } = require("node:test");
+
+const { ConfigError, Plugin } = require("..");
+const { agreement } = require("../lib/agreement");
+const { FakeHost } = require("../testing");
+const { sample, unary } = require("./support");
+
+const echo = { Echo: async ({ request }) => ({ text: request.text }) };
+
+function samplePlugin() {
+  return new Plugin("sample", "1.0.0").service(sample.v1.Sample, echo);
+}
+
+async function hosted(t, plugin, options) {
+  const host = await FakeHost.start(plugin, options);
+  t.after(() => host.stop());
+  return host;
+}
+
+test("what both sides have is agreed", async (t) => {
+  const plugin = samplePlugin()
+    .provides("greeter.emoji", "1.4")
+    .provides("greeter.emoji", "2.1")
+    .provides("greeter.unknown")
+    .requires("kv.v1")
+    .onConfigure(() => {});
+  const host = await hosted(t, plugin, { capabilities: { "greeter.emoji": ["1.9", "2.0"], "kv.v1": "1.7" } });
+  assert.deepEqual(host.agreed, {
+    "config.reload": "1.0",
+    "greeter.emoji": "2.0",
+    "kv.v1": "1.0",
+    "log.structured": "1.0",
+    "peer.calls": "1.0",
+    trace: "1.0",
+  });
+  assert.equal(plugin.agreed("greeter.emoji"), "2.0");
+  assert.equal(plugin.agreed("greeter.unknown"), undefined);
+  assert.equal(plugin.agreed("toString"), undefined);
+});
+
+test("a host that lacks what is required cannot start the plugin", async () => {
+  await assert.rejects(FakeHost.start(samplePlugin().requires("kv.v1")), /lacks: kv\.v1/);
+});
+
+test("names and versions of capabilities are checked where they are written", () => {
+  assert.throws(() => samplePlugin().provides("a b"), TypeError);
+  assert.throws(() => samplePlugin().provides("a", "1"), TypeError);
+});
+
+test("agreement: the highest common major, the lower minor", () => {
+  const capability = (name, versions, required = false) => ({ name, versions, required });
+  const check = (host, plugin) => agreement([capability("x", host)], [capability("x", plugin)]).agreed.x;
+  assert.equal(check(["1.4", "2.1"], ["1.9", "2.0"]), "2.0");
+  assert.equal(check(["1.4"], ["1.2"]), "1.2");
+  assert.equal(check(["1.0"], ["2.0"]), undefined);
+  assert.equal(check([], ["1.3", "2.5"]), "2.5");
+  assert.equal(check(["10.0", "9.9"], ["9.1", "10.2"]), "10.0");
+  assert.deepEqual(agreement([], [capability("x", ["1.0"], true)]).missing, ["x"]);
+});
+
+test("settings are taken whole, or refused whole", async (t) => {
+  const seen = [];
+  const plugin = samplePlugin().onConfigure(({ greeting }, { generation }) => {
+    seen.push(generation);
+    if (greeting === "throw") throw new Error("no such greeting");
+    if (greeting === "config error") throw new ConfigError([{ field: "greeting", reason: "is an error" }]);
+    if (greeting === "async") return Promise.resolve("refused as a whole");
+    if (typeof greeting !== "string") return [{ field: "greeting", reason: "must be a text" }];
+  });
+  const host = await hosted(t, plugin, { settings: { greeting: "Hello" } });
+  assert.deepEqual(await host.configure({ greeting: 7 }), [{ field: "greeting", reason: "must be a text" }]);
+  assert.deepEqual(await host.configure({ greeting: "throw" }), [{ field: "", reason: "no such greeting" }]);
+  assert.deepEqual(await host.configure({ greeting: "async" }), [{ field: "", reason: "refused as a whole" }]);
+  assert.deepEqual(await host.configure({ greeting: "config error" }), [{ field: "greeting", reason: "is an error" }]);
+  assert.deepEqual(plugin.settings(), { greeting: "Hello" });
+  assert.deepEqual(await host.configure({ greeting: "Ahoy" }), []);
+  assert.deepEqual(plugin.settings(), { greeting: "Ahoy" });
+  assert.deepEqual(seen, [1, 2, 3, 4, 5, 6]);
+});
+
+test("without a hook settings are there all the same", async (t) => {
+  const plugin = samplePlugin();
+  const host = await hosted(t, plugin, { settings: { a: { b: [1] } } });
+  assert.deepEqual(plugin.settings(), { a: { b: [1] } });
+  assert.equal(plugin.agreed("config.reload"), undefined);
+  await assert.rejects(host.drain(), /nothing to drain/);
+});
+
+test("drain waits for the hook and tells it how long", async (t) => {
+  let given;
+  const plugin = samplePlugin().onDrain(async (milliseconds) => {
+    given = milliseconds;
+  });
+  const host = await hosted(t, plugin);
+  await host.drain(2500);
+  assert.equal(given, 2500);
+});
+
+test("the host's Shutdown runs the hook", async (t) => {
+  let ended = false;
+  const host = await hosted(t, samplePlugin().onShutdown(() => (ended = true)));
+  assert.deepEqual(await unary(host.client(sample.v1.Sample), "Echo", { text: "a" }), { text: "a" });
+  await host.shutdown();
+  assert.equal(ended, true);
+});
+
+test("a status goes to the host; one that is too long does not", async (t) => {
+  const plugin = samplePlugin();
+  const host = await hosted(t, plugin);
+  await plugin.setStatus("replaying journal, 40 %");
+  assert.equal(host.status, "replaying journal, 40 %");
+  await assert.rejects(plugin.setStatus("x".repeat(1025)), RangeError);
+});
+
+test("a peer is called by its name", async (t) => {
+  const plugin = samplePlugin();
+  const peer = (prefix) => ({
+    Echo: (call, callback) => callback(null, { text: prefix + call.request.text }),
+    Spell(call) {
+      call.write({ text: prefix });
+      call.end();
+    },
+  });
+  const peers = { one: [sample.v1.Sample, peer("1:")], two: [sample.v1.Sample, peer("2:")] };
+  await hosted(t, plugin, { peers });
+  const one = plugin.peer("one").client(sample.v1.Sample);
+  const two = plugin.peer("two").client(sample.v1.Sample.service);
+  t.after(() => [one, two].forEach((client) => client.close()));
+  assert.deepEqual(await unary(one, "Echo", { text: "a" }), { text: "1:a" });
+  assert.deepEqual(await unary(two, "Echo", { text: "b" }), { text: "2:b" });
+  const spelled = [];
+  for await (const { text } of two.Spell({})) spelled.push(text);
+  assert.deepEqual(spelled, ["2:"]);
+  assert.throws(() => plugin.peer("Not A Name"), TypeError);
+});
+
+test("what an async method throws is the status of the call", async (t) => {
+  const plugin = new Plugin("sample", "1.0.0").service(sample.v1.Sample, {
+    Echo: async () => {
+      throw Object.assign(new Error("no"), { code: 5, details: "nothing of that name" });
+    },
+    async Spell() {
+      throw Object.assign(new Error("no"), { code: 9, details: "not now" });
+    },
+  });
+  const host = await hosted(t, plugin);
+  const client = host.client(sample.v1.Sample);
+  await assert.rejects(unary(client, "Echo", {}), { code: 5, details: "nothing of that name" });
+  await assert.rejects(async () => {
+    for await (const _ of client.Spell({})) assert.fail();
+  }, { code: 9 });
+  await assert.rejects(unary(client, "Wait", {}), { code: 12 });
+});
