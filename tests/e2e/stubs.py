@@ -19,9 +19,13 @@ def protos() -> dict[Path, list[str]]:
         SOURCE
         / "proto": [
             "plugind/control/v1/control.proto",
+            "plugind/host/v1/host.proto",
+            "plugind/plugin/v1/plugin.proto",
+            "plugin/go_plugin.proto",
             "google/rpc/status.proto",
             "google/rpc/error_details.proto",
         ],
+        SOURCE / "sdk" / "parity": ["parity.proto"],
         GRPC_PROTOS: ["health/v1/health.proto", "reflection/v1alpha/reflection.proto"],
     }
     for proto in sorted((SOURCE / "plugins").glob("*/**/*.proto")):
@@ -34,9 +38,8 @@ def generate() -> None:
     out = BUILD / "tests" / "stubs"
     out.mkdir(parents=True, exist_ok=True)
     stamp = out / "stamp"
-    newest = max(
-        (root / file).stat().st_mtime for root, files in protos().items() for file in files
-    )
+    files = [root / file for root, names in protos().items() for file in names]
+    newest = max(file.stat().st_mtime for file in [*files, Path(__file__)])
     # Several pytest processes share the build tree.
     with open(out / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
