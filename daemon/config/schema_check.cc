@@ -17,6 +17,7 @@ namespace {
 
 // A step takes some 50 ns; settings of the greatest size take a fifth of these.
 constexpr uint64_t kMaxSteps = 2'000'000;
+constexpr uint64_t kStepsPerMessage = 16;
 // A pattern's instructions times the text's bytes that count as one step.
 constexpr uint64_t kPatternWorkPerStep = 32;
 
@@ -117,6 +118,16 @@ std::string Number(uint64_t count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
+// The nearest of the schema's words; none that would have to be escaped.
+std::string Guess(std::string_view word, std::vector<std::string> known) {
+  constexpr size_t kLongestWord = 64;  // the time grows with the square
+  if (word.size() > kLongestWord) return "";
+  std::erase_if(known,
+                [](const std::string& text) { return Quote(text).size() != text.size() + 2; });
+  std::sort(known.begin(), known.end());
+  return DidYouMean(word, known);
+}
+
 std::string FieldOf(const std::vector<Misfit::Step>& path) {
   std::string field;
   for (const auto& step : path) {
@@ -163,7 +174,7 @@ class Checker {
   // Always false.
   bool Tell(Findings* findings, const Place* at, std::string reason, Fault fault = Fault::kOther,
             const std::string* key = nullptr, bool of_key = false) {
-    if (findings->size() >= kMaxMisfits) return false;
+    if (!Spend(kStepsPerMessage) || findings->size() >= kMaxMisfits) return false;
     Misfit misfit;
     if (key != nullptr) misfit.path.push_back({*key, 0, false});
     for (; at->up != nullptr; at = at->up) {
@@ -260,7 +271,7 @@ bool Checker::FitsChoice(const Node& node, const Json& value, const Place* at, F
     shown.back() = fmt::format("one of {} more", words.size() - kShownWords + 1);
   std::string guess;
   if (value.is_string() && Spend(texts.size())) {
-    guess = DidYouMean(value.get_ref<const std::string&>(), texts);
+    guess = Guess(value.get_ref<const std::string&>(), std::move(texts));
   }
   return Tell(
       findings, at,
@@ -352,8 +363,7 @@ bool Checker::Unknown(const Node& node, const std::string& key, const Place* at,
                       Findings* findings) {
   std::vector<std::string> known;
   for (const auto& [name, schema] : node.properties) known.emplace_back(name);
-  std::sort(known.begin(), known.end());
-  const std::string guess = Spend(known.size()) ? DidYouMean(key, known) : "";
+  const std::string guess = Spend(known.size()) ? Guess(key, std::move(known)) : "";
   return Tell(findings, at, "unknown key" + guess, Fault::kOther, &key, /*of_key=*/true);
 }
 
@@ -481,10 +491,15 @@ bool Checker::FitsOne(const std::vector<NodeId>& alternatives, const Json& value
 // Of alternatives none of which fits, the one that was meant speaks, if it can be told: the only
 // one with the right kind of value, or the only one whose fixed words are right.
 void Checker::Explain(std::vector<Findings> tries, const Place* at, Findings* findings) {
-  const auto rank = [](const Findings& found) {
-    const auto worst = std::min_element(
-        found.begin(), found.end(), [](const auto& a, const auto& b) { return a.fault < b.fault; });
-    return worst == found.end() ? Fault::kOther : worst->fault;
+  size_t depth = 0;
+  for (const Place* up = at; up->up != nullptr; up = up->up) ++depth;
+  const auto rank = [depth](const Findings& found) {
+    Fault worst = Fault::kOther;
+    for (const auto& [fault, misfit] : found) {
+      // A wrong kind further inside is a slip, not another alternative.
+      if (fault != Fault::kType || misfit.path.size() == depth) worst = std::min(worst, fault);
+    }
+    return worst;
   };
   Fault best = Fault::kType;
   for (const auto& found : tries) best = std::max(best, rank(found));
@@ -496,8 +511,6 @@ void Checker::Explain(std::vector<Findings> tries, const Place* at, Findings* fi
     return;
   }
   constexpr size_t kToldOf = 4;
-  size_t depth = 0;
-  for (const Place* up = at; up->up != nullptr; up = up->up) ++depth;
   std::vector<std::string> told;
   for (const auto& found : tries) {
     if (found.empty() || told.size() == kToldOf) continue;
