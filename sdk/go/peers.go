@@ -109,15 +109,16 @@ func dial(target, name string) *grpc.ClientConn {
 			return open(outgoing(ctx, name), desc, channel, method, options...)
 		}),
 	}
-	err := errors.New("there is no host to call: PLUGIND_HOST_ADDRESS is not set")
+	reason := errors.New("there is no host to call: PLUGIND_HOST_ADDRESS is not set")
 	if target != "" {
-		var channel *grpc.ClientConn
-		if channel, err = grpc.NewClient(target, options...); err == nil {
+		channel, err := grpc.NewClient(target, options...)
+		if err == nil {
 			return channel
 		}
+		reason = err
 	}
 	// A channel all the same, so that the calls say what is wrong.
-	refuse := func(context.Context, string) (net.Conn, error) { return nil, err }
+	refuse := func(context.Context, string) (net.Conn, error) { return nil, reason }
 	channel, err := grpc.NewClient("passthrough:///no-host", append(options, grpc.WithContextDialer(refuse))...)
 	if err != nil {
 		panic(err) // the target above is one that gRPC knows

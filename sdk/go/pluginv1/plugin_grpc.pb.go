@@ -4,7 +4,8 @@
 // Every method is optional: UNIMPLEMENTED is a normal answer. sdk/contract.md is the page for those who implement it without
 // an SDK. It grows by new fields and new methods only; whoever does not know a field ignores it.
 //
-// Order: Negotiate once for each process, as soon as it is connected to; then Configure; then health. Configure comes again
+// Order: Negotiate as soon as the process is connected to, once, or again by a host that was itself replaced meanwhile; then
+// Configure; then health. Configure comes again
 // whenever the settings change, one call at a time. Drain and Shutdown come once, at the end. All come on the plugin's own
 // socket, from its host alone: the gateway lets nobody else call this service.
 
