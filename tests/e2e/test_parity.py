@@ -779,7 +779,7 @@ def test_daemon_killed(daemon: Daemon, language: str) -> None:
         ).code
 
     assert call_other() == OK
-    daemon.kill_brain()
+    daemon.wait_brain_after(daemon.kill_brain())
     after = daemon.wait_ready("parity")["parity"]
     assert after.pid == before.pid
     eventually(lambda: call_other() == OK, within=within(5), what="the peer is called again")
@@ -794,7 +794,10 @@ def test_stopped(daemon: Daemon, language: str) -> None:
     request = pb.SleepRequest(milliseconds=1000)
     sleeping = stub(daemon).Sleep.future(request, metadata=TO_PARITY, timeout=within(20))
     eventually(
-        lambda: "Sleep" in str(daemon.rpc.ListCalls(control_pb2.ListCallsRequest())),
+        lambda: any(
+            call.in_flight and call.method.endswith("/Sleep")
+            for call in daemon.rpc.ListCalls(control_pb2.ListCallsRequest(name="parity")).calls
+        ),
         within=within(5),
         what="the call is running",
     )
