@@ -1,4 +1,5 @@
-// Package goplugin serves what a host built on hashicorp/go-plugin expects of its plugins: GRPCController and GRPCStdio.
+// Package goplugin serves what a host built on hashicorp/go-plugin expects of its plugins: GRPCController, GRPCStdio, and
+// GRPCBroker as far as that nothing in the host blocks.
 //
 // Their messages are not in protobuf's global registry: a program that links go-plugin too has them there already, and
 // would end with a panic at its start.
@@ -7,6 +8,8 @@ package goplugin
 import (
 	"context"
 	_ "embed"
+	"errors"
+	"io"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -72,6 +75,7 @@ func Register(server grpc.ServiceRegistrar, resolver *Resolver, shutdown func(),
 	}
 	server.RegisterService(controller(shutdown), nil)
 	server.RegisterService(stdio(data.(protoreflect.MessageDescriptor), output), nil)
+	server.RegisterService(broker(output.Ended()), nil)
 	return nil
 }
 
@@ -129,5 +133,38 @@ func stdio(data protoreflect.MessageDescriptor, output *Output) *grpc.ServiceDes
 		HandlerType: (*any)(nil),
 		Streams:     []grpc.StreamDesc{{StreamName: "StreamStdio", Handler: handle, ServerStreams: true}},
 		Metadata:    file,
+	}
+}
+
+// broker takes what a host announces and announces nothing itself: the author's services do not know of it. ended ends
+// the hosts' streams.
+func broker(ended <-chan struct{}) *grpc.ServiceDesc {
+	handle := func(_ any, stream grpc.ServerStream) error {
+		hungUp := make(chan error, 1)
+		go func() {
+			for {
+				if err := stream.RecvMsg(&emptypb.Empty{}); err != nil {
+					hungUp <- err
+					return
+				}
+			}
+		}()
+		select {
+		case err := <-hungUp:
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		case <-ended:
+			return nil
+		}
+	}
+	return &grpc.ServiceDesc{
+		ServiceName: "plugin.GRPCBroker",
+		HandlerType: (*any)(nil),
+		Streams: []grpc.StreamDesc{{
+			StreamName: "StartStream", Handler: handle, ServerStreams: true, ClientStreams: true,
+		}},
+		Metadata: file,
 	}
 }

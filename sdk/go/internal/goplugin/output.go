@@ -14,14 +14,14 @@ type Output struct {
 
 	mu      sync.Mutex
 	data    []byte
-	lost    int // bytes dropped since they were last spoken of
-	ended   bool
+	lost    int           // bytes dropped since they were last spoken of
+	ended   chan struct{} // closed by End
 	changed chan struct{} // closed, and made anew, when there is something to do for a reader
 }
 
 // NewOutput holds at most capacity bytes.
 func NewOutput(capacity int) *Output {
-	return &Output{capacity: capacity, changed: make(chan struct{})}
+	return &Output{capacity: capacity, ended: make(chan struct{}), changed: make(chan struct{})}
 }
 
 // Write takes everything and never fails.
@@ -41,13 +41,13 @@ func (o *Output) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// End lets readers take what there is, and then ends them.
+// End lets readers take what there is, and then ends them. It is called once.
 func (o *Output) End() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.ended = true
-	o.wake()
+	close(o.ended)
 }
+
+// Ended is closed by End.
+func (o *Output) Ended() <-chan struct{} { return o.ended }
 
 // Rest takes everything that is there.
 func (o *Output) Rest() []byte {
@@ -66,19 +66,22 @@ func (o *Output) wake() {
 // take waits for the oldest bytes, at most limit; nil after the end.
 func (o *Output) take(ctx context.Context, limit int) ([]byte, error) {
 	for {
-		printed, ended, changed := o.next(limit)
-		if printed != nil || ended {
+		printed, changed := o.next(limit)
+		if printed != nil {
 			return printed, nil
 		}
 		select {
 		case <-changed:
+		case <-o.ended:
+			printed, _ = o.next(limit) // what came just before
+			return printed, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 }
 
-func (o *Output) next(limit int) (printed []byte, ended bool, changed <-chan struct{}) {
+func (o *Output) next(limit int) (printed []byte, changed <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -90,5 +93,5 @@ func (o *Output) next(limit int) (printed []byte, ended bool, changed <-chan str
 		printed = bytes.Clone(o.data[:size])
 		o.data = o.data[size:]
 	}
-	return printed, o.ended, o.changed
+	return printed, o.changed
 }
