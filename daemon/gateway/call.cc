@@ -112,7 +112,7 @@ void Call::Resume() {
 }
 
 void Call::Forward(PluginConnection& plugin, const InstancePtr& instance) {
-  ComposeRequest();
+  ComposeRequest(instance->tls ? "https" : "http");
   sent_at_.reset();
   const bool body = !to_plugin_.ended || !to_plugin_.queue.empty();
   to_plugin_.waiting = false;
@@ -129,11 +129,11 @@ void Call::Forward(PluginConnection& plugin, const InstancePtr& instance) {
 }
 
 // Into response_, which is not in use before the answer.
-void Call::ComposeRequest() {
+void Call::ComposeRequest(std::string_view scheme) {
   HeaderBlock& headers = response_;
   headers.Clear();
   headers.Add(":method", "POST");
-  headers.Add(":scheme", "http");
+  headers.Add(":scheme", scheme);
   headers.Add(":path", path_);
   // Some libraries refuse the escaped path of a socket, which is what callers send.
   headers.Add(":authority", "localhost");
@@ -141,7 +141,7 @@ void Call::ComposeRequest() {
   headers.Add("te", "trailers");
   if (deadline_) headers.AddUnique("grpc-timeout", FormatTimeout(*deadline_ - worker_.round()));
   headers.AddAll(request_);
-  headers.AddUnique("traceparent", traceparent_);
+  if (!traceparent_.empty()) headers.AddUnique("traceparent", traceparent_);
   headers.Add("plugind-caller", caller_->caller().name);
   if (to_control_) {
     headers.Add("plugind-role", ToString(worker_.routes().RoleOf(caller_->caller())));

@@ -105,7 +105,7 @@ class Call : public CallTimer {
   void Dispatch();
   void Hold(const std::string& why, bool retry);
   void Forward(PluginConnection& plugin, const InstancePtr& instance);
-  void ComposeRequest();
+  void ComposeRequest(std::string_view scheme);
   // The plugin failed it before it answered: sends it again if that is allowed.
   void Retry(bool executed, Code code, const std::string& why);
   bool RewindRequest();

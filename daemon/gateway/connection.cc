@@ -117,11 +117,13 @@ struct Callbacks {
   }
 };
 
-Connection::Connection(Worker& worker, UniqueFd fd)
+Connection::Connection(Worker& worker, UniqueFd fd, tls::ClientPtr tls)
     : worker_(worker),
       fd_(std::move(fd)),
       control_(worker.shared().limits.control_frames_per_second,
-               worker.shared().limits.control_frames_per_second, worker.round()) {}
+               worker.shared().limits.control_frames_per_second, worker.round()) {
+  if (tls != nullptr) tls_.emplace(std::move(tls), fd_.get());
+}
 
 Connection::~Connection() { nghttp2_session_del(session_); }
 
@@ -179,16 +181,16 @@ void Connection::Read() {
     std::span<char> area = worker_.ReceiveArea();
     if (closed_) return;
     area = area.first(std::min(area.size(), at_once_));
-    const ssize_t size = ::recv(fd_.get(), area.data(), area.size(), MSG_DONTWAIT);
+    const ssize_t size = Receive(area);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == EAGAIN) return;
-    if (size <= 0)
-      return Close(size == 0 ? "the peer closed the connection" : std::strerror(errno));
+    if (size <= 0) return Close(size == 0 ? "the peer closed the connection" : Failure());
     const auto bytes = static_cast<size_t>(size);
     worker_.Received(bytes);
     blocks_ = 0;
     Feed({area.data(), bytes});
-    if (bytes < area.size()) return;
+    // TLS may have come to an end that no event tells.
+    if (bytes < area.size() && !tls_) return;
     if (blocks_ > Limits::kHeaderBlocksPerRound) {
       at_once_ = Limits::kLeastRead;
       return worker_.ReadAgain(*this);
@@ -197,6 +199,23 @@ void Connection::Read() {
     budget -= std::min(budget, bytes);
     if (budget == 0) return worker_.ReadAgain(*this);
   }
+}
+
+ssize_t Connection::Receive(std::span<char> room) {
+  if (!tls_) return ::recv(fd_.get(), room.data(), room.size(), MSG_DONTWAIT);
+  const bool was_secured = tls_->secured();
+  const ssize_t size = tls_->Receive(room);
+  // What has waited for the handshake may go out.
+  if (!was_secured && tls_->secured()) worker_.MarkDirty(*this);
+  return size;
+}
+
+Output::Result Connection::WriteOut() {
+  return tls_ ? output_.WriteTo(*tls_) : output_.WriteTo(fd_.get());
+}
+
+std::string Connection::Failure() const {
+  return tls_ && !tls_->trouble().empty() ? tls_->trouble() : std::strerror(errno);
 }
 
 void Connection::Feed(std::string_view bytes) {
@@ -230,14 +249,16 @@ void Connection::Write() {
       // A piece of body went to output_ by SendBody, past mem_send's result.
       if (size == 0 && output_.size() == before) break;
     }
-    if (output_.empty()) break;
+    if (!HasOutput()) break;
     if (!fd_.valid()) {
       output_.Discard();
       continue;
     }
-    const Output::Result result = output_.WriteTo(fd_.get());
-    if (result == Output::Result::kFailed) return Close(std::strerror(errno));
+    const Output::Result result = WriteOut();
+    if (result == Output::Result::kFailed) return Close(Failure());
     if (result == Output::Result::kBlocked) {
+      // Within TLS's handshake it may be the peer's turn; what it says leads here again.
+      if (tls_ && !tls_->blocked()) break;
       // Asked for only now: a peer that reads would otherwise wake this thread each time.
       blocked_ = true;
       worker_.Rewatch(fd_.get(), kReadable | EPOLLOUT, *this);
@@ -246,7 +267,7 @@ void Connection::Write() {
   }
   if (broken_) return Close("the peer broke HTTP/2");
   if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0 &&
-      output_.empty()) {
+      !HasOutput()) {
     Close("the session is over");
   }
 }

@@ -8,6 +8,8 @@
 #include <nghttp2/nghttp2.h>
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +18,7 @@
 #include "daemon/gateway/output.h"
 #include "daemon/gateway/token_bucket.h"
 #include "daemon/gateway/worker.h"
+#include "daemon/tls/session.h"
 
 namespace plugind::gateway {
 
@@ -51,7 +54,8 @@ class Connection : public EpollTarget {
   void Feed(std::string_view bytes);
 
  protected:
-  Connection(Worker& worker, UniqueFd fd);
+  // `tls` is null for a plain connection.
+  Connection(Worker& worker, UniqueFd fd, tls::ClientPtr tls = nullptr);
   // Makes the session; false when there is no memory or the fd cannot be watched.
   bool Start(bool server);
 
@@ -80,12 +84,19 @@ class Connection : public EpollTarget {
   friend class Worker;
 
   void Read();
+  // As recv(2) and as write(2) of what waits.
+  ssize_t Receive(std::span<char> room);
+  Output::Result WriteOut();
+  bool HasOutput() const { return !output_.empty() || (tls_ && tls_->blocked()); }
+  // Why the socket or TLS failed, from errno.
+  std::string Failure() const;
   // Whether `frame` is one too many of those that cost its sender nothing.
   bool IsFlood(const nghttp2_frame& frame);
   // It takes in nothing, and what it would have to be told is piling up.
   bool IsStuck() const;
 
   UniqueFd fd_;
+  std::optional<tls::Session> tls_;
   nghttp2_session* session_ = nullptr;
   bool closed_ = false;
   bool dirty_ = false;                   // in the worker's list

@@ -34,25 +34,32 @@ void Output::Refer(std::string_view bytes) {
   size_ += bytes.size();
 }
 
+size_t Output::Gather(std::span<iovec>* vectors) const {
+  size_t count = 0;
+  size_t buffered = buffer_at_;
+  size_t offered = 0;
+  for (size_t i = front_; i < segments_.size() && count < vectors->size(); ++i) {
+    const Segment& segment = segments_[i];
+    const char* data = segment.data;
+    if (data == nullptr) {
+      data = buffer_.data() + buffered;
+      buffered += segment.size;
+    }
+    (*vectors)[count++] = {const_cast<char*>(data), segment.size};
+    offered += segment.size;
+  }
+  *vectors = vectors->first(count);
+  return offered;
+}
+
 Output::Result Output::WriteTo(int fd) {
   while (size_ > 0) {
-    std::array<iovec, kVectors> vectors;
-    size_t count = 0;
-    size_t buffered = buffer_at_;
-    size_t offered = 0;
-    for (size_t i = front_; i < segments_.size() && count < kVectors; ++i) {
-      const Segment& segment = segments_[i];
-      const char* data = segment.data;
-      if (data == nullptr) {
-        data = buffer_.data() + buffered;
-        buffered += segment.size;
-      }
-      vectors[count++] = {const_cast<char*>(data), segment.size};
-      offered += segment.size;
-    }
+    std::array<iovec, kVectors> room;
+    std::span<iovec> vectors = room;
+    const size_t offered = Gather(&vectors);
     msghdr message{};
     message.msg_iov = vectors.data();
-    message.msg_iovlen = count;
+    message.msg_iovlen = vectors.size();
     const ssize_t sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0) {
       if (errno == EINTR) continue;
@@ -61,6 +68,19 @@ Output::Result Output::WriteTo(int fd) {
     Drop(static_cast<size_t>(sent));
     if (static_cast<size_t>(sent) < offered) return Result::kBlocked;
   }
+  return Result::kDone;
+}
+
+Output::Result Output::WriteTo(tls::Session& session) {
+  do {
+    std::array<iovec, kVectors> room;
+    std::span<iovec> vectors = room;
+    Gather(&vectors);
+    const ssize_t sent = session.Send(vectors);
+    if (sent < 0) return errno == EAGAIN ? Result::kBlocked : Result::kFailed;
+    Drop(static_cast<size_t>(sent));
+    if (session.blocked()) return Result::kBlocked;
+  } while (size_ > 0);
   return Result::kDone;
 }
 

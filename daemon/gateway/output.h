@@ -3,11 +3,16 @@
 // between.
 #pragma once
 
+#include <sys/uio.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "daemon/tls/session.h"
 
 namespace plugind::gateway {
 
@@ -31,6 +36,9 @@ class Output {
   void Refer(std::string_view bytes);
   // As much as the socket takes. kFailed: errno tells.
   Result WriteTo(int fd);
+  // The same by way of TLS, which counts as taken what it has sealed. kBlocked with nothing sealed:
+  // its handshake waits for the peer.
+  Result WriteTo(tls::Session& session);
   // Copies what is referred to.
   void Settle();
   // As if a socket had taken all of it.
@@ -42,6 +50,8 @@ class Output {
     const char* data;
     size_t size;
   };
+  // The next pieces, at most as many as `vectors` holds. Returns how many bytes they are.
+  size_t Gather(std::span<iovec>* vectors) const;
   void Drop(size_t bytes);
 
   std::string buffer_;

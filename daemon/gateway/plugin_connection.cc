@@ -17,7 +17,7 @@ PluginConnection* PluginConnection::Open(Worker& worker, const InstancePtr& inst
 }
 
 PluginConnection::PluginConnection(Worker& worker, UniqueFd fd, InstancePtr instance)
-    : Connection(worker, std::move(fd)), instance_(std::move(instance)) {}
+    : Connection(worker, std::move(fd), instance->tls), instance_(std::move(instance)) {}
 
 bool PluginConnection::takes_calls() const {
   // A plugin that has stopped reading keeps even those that were cancelled long ago.

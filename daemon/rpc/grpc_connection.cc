@@ -84,13 +84,15 @@ struct GrpcConnection::Callbacks {
     const size_t size = std::min(room, call->request.size() - call->sent);
     std::memcpy(buffer, call->request.data() + call->sent, size);
     call->sent += size;
-    if (call->sent == call->request.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (call->open && size == 0) return NGHTTP2_ERR_DEFERRED;
+    if (call->sent == call->request.size() && !call->open) *flags |= NGHTTP2_DATA_FLAG_EOF;
     return static_cast<ssize_t>(size);
   }
 };
 
-GrpcConnection::GrpcConnection(EventLoop& loop, UniqueFd socket)
+GrpcConnection::GrpcConnection(EventLoop& loop, UniqueFd socket, tls::ClientPtr tls)
     : loop_(loop), socket_(std::move(socket)) {
+  if (tls != nullptr) tls_.emplace(std::move(tls), socket_.get());
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_session_callbacks_new(&callbacks);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, Callbacks::Header);
@@ -116,8 +118,32 @@ bool GrpcConnection::usable() const {
 GrpcConnection::CallId GrpcConnection::Call(const std::string& method, std::string_view request,
                                             std::optional<Duration> timeout, OnMessage message,
                                             OnDone done) {
+  return Begin(method, Framed(request), /*open=*/false, timeout, std::move(message),
+               std::move(done));
+}
+
+GrpcConnection::CallId GrpcConnection::OpenStream(const std::string& method, OnMessage message,
+                                                  OnDone done) {
+  return Begin(method, "", /*open=*/true, std::nullopt, std::move(message), std::move(done));
+}
+
+bool GrpcConnection::Send(CallId id, std::string_view request) {
+  const auto it = calls_.find(id);
+  if (it == calls_.end()) return false;
+  ActiveCall& call = it->second;
+  call.request.erase(0, std::exchange(call.sent, 0));
+  if (call.request.size() + request.size() > kMostUnsent) return false;
+  call.request += Framed(request);
+  nghttp2_session_resume_data(session_, id);
+  AtEndOfRound();
+  return true;
+}
+
+GrpcConnection::CallId GrpcConnection::Begin(const std::string& method, std::string_view framed,
+                                             bool open, std::optional<Duration> timeout,
+                                             OnMessage message, OnDone done) {
   std::vector<nghttp2_nv> fields = {
-      Field(":method", "POST"), Field(":scheme", "http"), Field(":path", method),
+      Field(":method", "POST"), Field(":scheme", tls_ ? "https" : "http"), Field(":path", method),
       // Some servers refuse an escaped socket path here.
       Field(":authority", "localhost"), Field("te", "trailers"),
       Field("content-type", "application/grpc"), Field("user-agent", "plugind")};
@@ -136,7 +162,8 @@ GrpcConnection::CallId GrpcConnection::Call(const std::string& method, std::stri
     return last_refused_;
   }
   ActiveCall& call = calls_[id];
-  call.request = Framed(request);
+  call.request = framed;
+  call.open = open;
   call.message = std::make_shared<const OnMessage>(std::move(message));
   call.done = std::move(done);
   if (timeout) {
@@ -171,7 +198,23 @@ void GrpcConnection::Break(const std::string& why) {
   if (!socket_.valid()) return;
   loop_.Unwatch(socket_.get());
   socket_.reset();
-  while (!calls_.empty()) Conclude(calls_.begin()->first, absl::UnavailableError(why));
+  const std::string cause = tls_ && !tls_->trouble().empty() ? tls_->trouble() : why;
+  if (secured_) {
+    deliveries_.push_back(
+        {0, nullptr, std::exchange(secured_, nullptr), "",
+         tls_->impostor() ? absl::FailedPreconditionError(cause) : absl::UnavailableError(cause)});
+  }
+  while (!calls_.empty()) Conclude(calls_.begin()->first, absl::UnavailableError(cause));
+}
+
+void GrpcConnection::Secure(OnDone done) {
+  secured_ = std::move(done);
+  AtEndOfRound();
+}
+
+void GrpcConnection::TellSecured() {
+  if (!secured_ || !tls_->secured()) return;
+  deliveries_.push_back({0, nullptr, std::exchange(secured_, nullptr), "", absl::OkStatus()});
 }
 
 void GrpcConnection::Watch(bool for_room) {
@@ -187,13 +230,15 @@ void GrpcConnection::OnEvents(uint32_t events) {
 
 bool GrpcConnection::Receive() {
   std::array<uint8_t, kReadSize> buffer;
-  const ssize_t size = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  const ssize_t size = tls_ ? tls_->Receive({reinterpret_cast<char*>(buffer.data()), buffer.size()})
+                            : ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
   if (size <= 0) {
     Break(size == 0 ? "the plugin closed the connection"
                     : std::string("the connection broke: ") + std::strerror(errno));
     return false;
   }
+  if (tls_) ReceiveAgain();
   const ssize_t taken =
       nghttp2_session_mem_recv(session_, buffer.data(), static_cast<size_t>(size));
   if (taken >= 0) return true;
@@ -212,12 +257,13 @@ void GrpcConnection::Flush() {
       unsent_.append(Text(data, static_cast<size_t>(size)));
     }
     if (size < 0) return Break(nghttp2_strerror(static_cast<int>(size)));
-    if (unsent_.empty()) break;
-    const ssize_t sent =
-        ::send(socket_.get(), unsent_.data(), unsent_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (unsent_.empty() && !HasSealed()) break;
+    const ssize_t sent = Write();
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && errno == EAGAIN) {
-      if (!waits_for_room_) Watch(/*for_room=*/true);
+      // Within TLS's handshake it may be the plugin's turn.
+      const bool for_room = !tls_ || HasSealed();
+      if (for_room != waits_for_room_) Watch(for_room);
       return;
     }
     if (sent < 0) return Break(std::string("the connection broke: ") + std::strerror(errno));
@@ -228,6 +274,19 @@ void GrpcConnection::Flush() {
   if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) {
     Break("the plugin ended the connection");
   }
+}
+
+ssize_t GrpcConnection::Write() {
+  if (!tls_)
+    return ::send(socket_.get(), unsent_.data(), unsent_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  const iovec piece{unsent_.data(), unsent_.size()};
+  return tls_->Send({&piece, 1});
+}
+
+void GrpcConnection::ReceiveAgain() {
+  loop_.Post([this, alive = std::weak_ptr<const bool>(alive_)] {
+    if (!alive.expired() && socket_.valid()) OnEvents(EPOLLIN);
+  });
 }
 
 void GrpcConnection::AtEndOfRound() {
@@ -241,6 +300,7 @@ void GrpcConnection::AtEndOfRound() {
 }
 
 void GrpcConnection::Deliver() {
+  TellSecured();
   const std::weak_ptr<const bool> alive = alive_;
   // One by one: a callback may cancel a call that is further back, or destroy all of this.
   while (!alive.expired() && !deliveries_.empty()) {

@@ -2,6 +2,8 @@
 // no timer but a call's deadline. It reads when the socket has something and writes when a call
 // begins, so a quiet connection wakes nobody.
 //
+// Under AutoMTLS all of it goes through TLS, whose handshake begins with the first call.
+//
 // A plugin can end or spoil only this connection: every call on it then ends UNAVAILABLE. Memory is
 // bounded by the size of a message for each call. Owned by GrpcPluginClient.
 #pragma once
@@ -19,6 +21,7 @@
 #include "daemon/base/status.h"
 #include "daemon/base/unique_fd.h"
 #include "daemon/rpc/grpc_wire.h"
+#include "daemon/tls/session.h"
 
 struct nghttp2_session;
 
@@ -32,9 +35,9 @@ class GrpcConnection {
   using OnMessage = std::function<void(const std::string& bytes)>;
   using OnDone = std::function<void(const absl::Status& status)>;
 
-  // `socket` is connected and non-blocking. What is called in one round of the loop goes out with
-  // one write at its end.
-  GrpcConnection(EventLoop& loop, UniqueFd socket);
+  // `socket` is connected and non-blocking; `tls` is null for a plain connection. What is called in
+  // one round of the loop goes out with one write at its end.
+  GrpcConnection(EventLoop& loop, UniqueFd socket, tls::ClientPtr tls = nullptr);
   // Closes it. Calls that are under way end without a word.
   ~GrpcConnection();
   GrpcConnection(const GrpcConnection&) = delete;
@@ -44,17 +47,29 @@ class GrpcConnection {
   // the plugin ends it.
   CallId Call(const std::string& method, std::string_view request, std::optional<Duration> timeout,
               OnMessage message, OnDone done);
+  // Calls `method` with a stream of requests, which stays open for as long as the call lasts.
+  CallId OpenStream(const std::string& method, OnMessage message, OnDone done);
+  // One more request on such a stream. False: so much of it waits for the plugin that this one is
+  // dropped, or the stream has ended.
+  bool Send(CallId id, std::string_view request);
   // No callback of this call runs any more.
   void Cancel(CallId id);
+
+  // Makes the TLS handshake and tells how it ended, once. FAILED_PRECONDITION: the plugin is not
+  // who it should be. Only with TLS; a later one, or null, takes the place of the one before.
+  void Secure(OnDone done);
 
   // Whether it takes new calls: it is open, and the plugin has not said that it goes away.
   bool usable() const;
   bool idle() const { return calls_.empty() && deliveries_.empty(); }
 
+  static constexpr size_t kMostUnsent = size_t{64} * 1024;  // of a stream's requests
+
  private:
   struct ActiveCall {
     std::string request;  // framed; what is left to send begins at `sent`
     size_t sent = 0;
+    bool open = false;  // more requests may follow
     MessageAssembler assembler;
     ResponseStatus status;
     std::shared_ptr<const OnMessage> message;
@@ -71,9 +86,16 @@ class GrpcConnection {
   };
   struct Callbacks;  // nghttp2's
 
+  CallId Begin(const std::string& method, std::string_view framed, bool open,
+               std::optional<Duration> timeout, OnMessage message, OnDone done);
   void OnEvents(uint32_t events);
   bool Receive();
   void Flush();
+  // Of unsent_, as send(2).
+  ssize_t Write();
+  // TLS has bytes for the socket, which it could not take.
+  bool HasSealed() const { return tls_ && tls_->blocked(); }
+  void TellSecured();
   void Watch(bool for_room);
   // The end of one call, told by Deliver(); of all calls, and of the connection.
   void Conclude(CallId id, const absl::Status& status);
@@ -82,9 +104,13 @@ class GrpcConnection {
   // Tells what has come. May destroy this object.
   void Deliver();
   void AtEndOfRound();
+  // What TLS has taken from the socket and not yet handed over wakes nobody.
+  void ReceiveAgain();
 
   EventLoop& loop_;
   UniqueFd socket_;
+  std::optional<tls::Session> tls_;
+  OnDone secured_;  // waits for TLS's handshake
   nghttp2_session* session_ = nullptr;
   bool waits_for_room_ = false;
   std::string unsent_;

@@ -206,6 +206,63 @@ TEST(HandshakeTest, ARefusalIsOneShortLineWhateverThePluginPrinted) {
   }
 }
 
+// ── AutoMTLS
+
+// A P-521 certificate as go-plugin 1.8 makes it, for "localhost".
+constexpr std::string_view kGoCertificate =
+    "MIICTzCCAbGgAwIBAgIRAMgE38WZHyQNPio50lzezF8wCgYIKoZIzj0EAwQwKDESMBAGA1UEChMJSGFzaGlDb3JwMR"
+    "IwEAYDVQQDEwlsb2NhbGhvc3QwIBcNMjYxMTIwMTU0NjI4WhgPMjA1NjExMjAwMzQ2NThaMCgxEjAQBgNVBAoTCUhh"
+    "c2hpQ29ycDESMBAGA1UEAxMJbG9jYWxob3N0MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQBpsqC7QTLRkMaoUC86c"
+    "ddEMbXhM4NoL1aMY4t4i8vWzgGvuKJl20tB5njqmVP/mzpkN+cnijK6T8E0TYUW5p407QBmMLitLK1kJEl1smYpxOd"
+    "dMys31T6aYyHhDVo61eGbJV1oOuHe8FTY4EyryiQ+qbE6v4le7FgnJCgo/XhJzArNbGjdzB1MA4GA1UdDwEB/wQEAw"
+    "ICrDAdBgNVHSUEFjAUBggrBgEFBQcDAgYIKwYBBQUHAwEwDwYDVR0TAQH/BAUwAwEB/zAdBgNVHQ4EFgQUF96GiaQ1"
+    "sz1by3ZEtwXVJ8A+FuAwFAYDVR0RBA0wC4IJbG9jYWxob3N0MAoGCCqGSM49BAMEA4GLADCBhwJBT9mcnVTjG9WJzZ"
+    "k6sVaAbwgwERSw/uZePb5y3rPIRigeFkCW+vvI/X7ucb7fJ2L3YzSzEqYipWGXZhNO9r+gog0CQgEPpSl4Cr55C39C"
+    "RyMvpytOylLpS1dgcep9GalG7x3hWE238ExGaFQtVHiXKXr2B6HM407dm+TorPvcGqueXcKDUQ";
+
+HandshakeTerms TermsWithTls() { return {{1}, /*allow_tcp=*/false, kDirectory, /*auto_mtls=*/true}; }
+
+std::string LineWith(std::string_view certificate) {
+  return "1|1|unix|/run/x/i/ab/p.sock|grpc|" + std::string(certificate);
+}
+
+TEST(HandshakeTest, TakesTheCertificateOfAutoMtlsPaddedOrNot) {
+  ASSERT_NE(kGoCertificate.size() % 4, 0U);
+  const std::string padded =
+      std::string(kGoCertificate) + std::string(4 - kGoCertificate.size() % 4, '=');
+  std::string error;
+  const auto plain = ParseHandshake(LineWith(kGoCertificate), TermsWithTls(), &error);
+  ASSERT_TRUE(plain) << error;
+  EXPECT_EQ(plain->certificate.size(), kGoCertificate.size() * 3 / 4);
+  EXPECT_EQ(plain->certificate[0], 0x30);
+  EXPECT_EQ(ParseHandshake(LineWith(padded), TermsWithTls(), &error), plain) << error;
+  EXPECT_EQ(ParseHandshake(LineWith(padded) + "|false", TermsWithTls(), &error), plain) << error;
+}
+
+TEST(HandshakeTest, NamesWhatIsWrongWithACertificateThatWasAskedFor) {
+  const auto refusal = [](const std::string& line) {
+    std::string error;
+    EXPECT_FALSE(ParseHandshake(line, TermsWithTls(), &error)) << line;
+    return error;
+  };
+  const std::string own = "the plugin has its own TLS or ignores AutoMTLS";
+  EXPECT_NE(refusal("1|1|unix|/run/x/i/ab/p.sock|grpc").find(own), std::string::npos);
+  EXPECT_NE(refusal(LineWith("")).find(own), std::string::npos);
+  EXPECT_NE(refusal(LineWith("|false")).find(own), std::string::npos);
+  EXPECT_NE(refusal(LineWith("!!!")).find("is not base64 of a DER certificate"), std::string::npos);
+  EXPECT_NE(refusal(LineWith("MAEA")).find("is no X.509 certificate"), std::string::npos);
+  // A sequence of 65,535 octets.
+  const std::string huge = "MIL//w" + std::string(87'379, 'A');
+  EXPECT_NE(refusal(LineWith(huge)).find("it may have 8192"), std::string::npos)
+      << refusal(LineWith(huge));
+}
+
+TEST(HandshakeTest, ACertificateThatNobodyAskedForSaysHowToAskForIt) {
+  std::string error;
+  EXPECT_FALSE(ParseHandshake(LineWith(kGoCertificate), Terms(), &error));
+  EXPECT_NE(error.find("set `auto_mtls`"), std::string::npos) << error;
+}
+
 TEST(HandshakeTest, AThousandFieldsAreNoTrouble) {
   std::string error;
   const std::string line = "1|1|unix|/run/x/i/ab/p.sock|grpc||false" + std::string(50'000, '|');
