@@ -18,15 +18,28 @@ const OPTIONS = {
   "grpc.enable_http_proxy": 0,
 };
 
-// Says on each call which peer it is for; calls of every kind pass here.
+// Says on each call which peer it is for; calls of every kind pass here. And lets a call begin only when what has arrived by now has
+// been looked at: else one that follows a restart of the host's would be lost to a connection whose end is not yet read.
 function addressedTo(grpc, name) {
-  return (options, next) =>
-    new grpc.InterceptingCall(next(options), {
+  return (options, next) => {
+    let begun = false;
+    let cancel;
+    return new grpc.InterceptingCall(next(options), {
       start(metadata, listener, forward) {
         metadata.set("plugind-plugin", name);
-        forward(metadata, listener);
+        setImmediate(() => {
+          begun = true;
+          forward(metadata, listener);
+          cancel?.();
+        });
+      },
+      // grpc-js would lose the cancellation of a call that has not begun.
+      cancel(forward) {
+        if (begun) forward();
+        else cancel = forward;
       },
     });
+  };
 }
 
 class Peer {

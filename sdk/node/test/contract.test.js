@@ -138,6 +138,17 @@ test("a peer is called by its name", async (t) => {
   assert.throws(() => plugin.peer("Not A Name"), TypeError);
 });
 
+test("a call to a peer that is cancelled at once ends", async (t) => {
+  const plugin = samplePlugin();
+  await hosted(t, plugin, { peers: { one: [sample.v1.Sample, { Echo() {} }] } });
+  const one = plugin.peer("one").client(sample.v1.Sample);
+  t.after(() => one.close());
+  const ended = new Promise((resolve) => {
+    one.Echo({}, (error) => resolve(error.code)).cancel();
+  });
+  assert.equal(await ended, 1);
+});
+
 test("what an async method throws is the status of the call", async (t) => {
   const plugin = new Plugin("sample", "1.0.0").service(sample.v1.Sample, {
     Echo: async () => {
