@@ -1,0 +1,149 @@
+// How it takes its settings. One process is handed all of them, as on a hot reload.
+#include <atomic>
+#include <thread>
+
+#include "daemon/pluginctl/call/call_status.h"
+#include "daemon/pluginctl/conformance/bench.h"
+#include "daemon/pluginctl/conformance/description.h"
+#include "daemon/pluginctl/conformance/newer.h"
+#include "daemon/pluginctl/text.h"
+
+namespace plugind::pluginctl::conformance {
+namespace {
+
+using google::protobuf::Struct;
+
+constexpr int kReloads = 20;
+
+absl::Status Configured(Instance& instance, const contract::ConfigureRequest& request,
+                        std::string_view what) {
+  contract::ConfigureResponse response;
+  const grpc::Status status = instance.Configure(request, &response);
+  if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) {
+    return Error(absl::StatusCode::kInvalidArgument, "{} was refused: {}", what,
+                 Printable(status.error_message()));
+  }
+  if (!status.ok())
+    return Error(absl::StatusCode::kUnavailable, "{} ended with {}", what, Words(status));
+  if (!response.violations().empty()) {
+    return Error(absl::StatusCode::kInvalidArgument, "{} was refused: {}", what, Words(response));
+  }
+  return absl::OkStatus();
+}
+
+// What it must refuse; nothing: nobody knows.
+std::optional<Struct> Refusable(const Bench& bench) {
+  if (bench.subject().refused) return bench.subject().refused;
+  return Violate(bench.facts().negotiated.config_schema(), bench.subject().accepted);
+}
+
+Finding Unconfigured() { return Skipped("it does not serve Configure"); }
+
+Finding Accepts(Bench& bench) {
+  if (!bench.facts().configures) return Unconfigured();
+  ASSIGN_OR_RETURN(const auto instance, bench.Start());
+  RETURN_IF_ERROR(instance->Introduce());
+  const bool given = bench.subject().accepted_given;
+  const absl::Status status = Configured(*instance, instance->Settings(bench.subject().accepted),
+                                         given ? "what --config names" : "an empty table");
+  if (!given && absl::IsInvalidArgument(status))
+    return Failed(fmt::format("{} (name settings that it takes with --config)", Message(status)));
+  return status;
+}
+
+Finding Again(Bench& bench) {
+  if (!bench.facts().configures) return Unconfigured();
+  ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
+  const auto request = instance->Settings(bench.subject().accepted);
+  RETURN_IF_ERROR(Configured(*instance, request, "Configure"));
+  RETURN_IF_ERROR(Configured(*instance, request, "the same Configure again"));
+  return instance->StillServing("after two Configure that were the same");
+}
+
+Finding UnknownFields(Bench& bench) {
+  if (!bench.facts().configures) return Unconfigured();
+  ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
+  contract::ConfigureRequest request = instance->Settings(bench.subject().accepted);
+  MakeNewer(&request);
+  RETURN_IF_ERROR(Configured(*instance, request, "Configure with unknown fields"));
+  return instance->StillServing("after a Configure with unknown fields");
+}
+
+Finding Refuses(Bench& bench) {
+  if (!bench.facts().configures) return Unconfigured();
+  const auto settings = Refusable(bench);
+  if (!settings) return Skipped("it has no schema to break; name settings with --refuse");
+  ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
+  contract::ConfigureResponse response;
+  const grpc::Status status = instance->Configure(instance->Settings(*settings), &response);
+  if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) return Passed();
+  const std::string shown = settings->ShortDebugString();
+  if (!status.ok()) {
+    return Failed(
+        fmt::format("given {} Configure ended with {}; expected violations or "
+                    "INVALID_ARGUMENT",
+                    shown, Words(status)));
+  }
+  if (response.violations().empty())
+    return Failed(fmt::format(
+        "it took {}, which {}", shown,
+        bench.subject().refused ? "is what --refuse names" : "its own schema does not allow"));
+  for (const contract::Violation& each : response.violations())
+    if (each.reason().empty()) return Failed("it refuses without a reason");
+  return Passed();
+}
+
+Finding Keeps(Bench& bench) {
+  if (!bench.facts().configures) return Unconfigured();
+  const auto settings = Refusable(bench);
+  if (!settings) return Skipped("it has no schema to break; name settings with --refuse");
+  ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
+  contract::ConfigureResponse response;
+  const grpc::Status status = instance->Configure(instance->Settings(*settings), &response);
+  if (status.ok() && response.violations().empty()) return Skipped("it refuses nothing");
+  RETURN_IF_ERROR(instance->StillServing("after settings that it refused"));
+  return Configured(*instance, instance->Settings(bench.subject().accepted),
+                    "Configure with good settings, after others were refused,");
+}
+
+Finding Concurrent(Bench& bench) {
+  if (!bench.facts().configures) return Unconfigured();
+  ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
+  std::atomic<bool> done = false;
+  absl::Status called;
+  std::thread caller([&] {
+    while (!done && called.ok()) called = instance->StillServing("during a Configure");
+  });
+  absl::Status configured;
+  for (int i = 0; i < kReloads && configured.ok(); ++i) {
+    configured = Configured(*instance, instance->Settings(bench.subject().accepted),
+                            "a Configure while calls came in");
+  }
+  done = true;
+  caller.join();
+  RETURN_IF_ERROR(configured);
+  return called;
+}
+
+constexpr Rule kRules[] = {
+    {"configure-accepts", Level::kContract, Needs::kHandshake,
+     "It takes settings that are good: an empty table, or those of --config.", Accepts},
+    {"configure-again", Level::kContract, Needs::kReady, "It takes the same settings twice.",
+     Again},
+    {"configure-unknown-fields", Level::kContract, Needs::kReady,
+     "Fields and agreed capabilities that it does not know do not trouble it.", UnknownFields},
+    {"configure-refuses", Level::kContract, Needs::kReady,
+     "It refuses settings that are not, with violations or INVALID_ARGUMENT: such as its own "
+     "schema does not allow, or those of --refuse.",
+     Refuses},
+    {"configure-keeps", Level::kContract, Needs::kReady,
+     "When it has refused settings, those before stand: it goes on serving.", Keeps},
+    {"configure-concurrent", Level::kContract, Needs::kReady,
+     "Calls are answered while it is handed new settings.", Concurrent},
+};
+
+}  // namespace
+
+std::span<const Rule> ConfigureRules() { return kRules; }
+
+}  // namespace plugind::pluginctl::conformance
