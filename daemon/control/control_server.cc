@@ -25,11 +25,13 @@ ControlServer::ControlServer(const DaemonParts& parts)
     : loop_(parts.loop),
       gate_(parts.audit, parts.denied),
       service_(parts, followers_, gate_),
-      health_(parts.loop, parts.supervisor, followers_, gate_) {
+      health_(parts.loop, parts.supervisor, followers_, gate_),
+      host_(parts.loop, parts.supervisor) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   builder.RegisterService(&service_);
   builder.RegisterService(&health_);
+  builder.RegisterService(&host_);
   server_ = Build(builder);
 }
 

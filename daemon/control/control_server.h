@@ -12,6 +12,7 @@
 #include "daemon/control/control_service.h"
 #include "daemon/control/gate.h"
 #include "daemon/control/health_service.h"
+#include "daemon/control/host_service.h"
 
 namespace plugind::control {
 
@@ -32,6 +33,7 @@ class ControlServer {
   const Gate gate_;
   ControlService service_;
   HealthService health_;
+  HostService host_;
   std::unique_ptr<grpc::Server> server_;
 };
 

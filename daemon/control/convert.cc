@@ -99,6 +99,19 @@ void Fill(const supervisor::PluginStatus& from, v1::Plugin* to) {
   if (from.ready_at) Fill(*from.ready_at, to->mutable_ready_at());
   to->set_log_bytes_dropped(from.log_bytes_dropped);
   for (const auto& name : from.after) to->add_after(name);
+  to->set_plugin_version(from.version);
+  to->set_sdk(from.sdk);
+  to->set_auto_mtls(from.tls != nullptr);
+  for (const auto& [name, version] : from.capabilities) {
+    (*to->mutable_capabilities())[name] = version;
+  }
+  to->set_status_text(from.status_text);
+  if (!from.settings) return;
+  v1::Settings* const settings = to->mutable_settings();
+  settings->set_generation(from.settings->generation);
+  Fill(from.settings->accepted_at, settings->mutable_accepted_at());
+  settings->set_pending(from.settings->pending);
+  settings->set_refused(from.settings->refused);
 }
 
 void Fill(const observe::LogEntry& from, v1::LogEntry* to) {

@@ -70,7 +70,6 @@ void Call::RequestReady(bool end) {
     if (end) AnswerPlainHttp();
     return;
   }
-  if (traceparent_.empty()) traceparent_ = NewTraceparent();
   if (IsWellFormed() && FindRoute() && MayCall()) Admit();
 }
 
@@ -190,6 +189,7 @@ void Call::Admit() {
       budget.fetch_add(kPerCall, std::memory_order_relaxed);
     }
   }
+  if (traceparent_.empty() && route_->begins_traces) traceparent_ = NewTraceparent();
   idempotent_ = route_->idempotent.contains(path_);
   if (!deadline_ && timeout_text_.empty() && route_->timeout > Duration::zero()) {
     deadline_ = began_ + route_->timeout;

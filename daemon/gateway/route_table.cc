@@ -14,7 +14,24 @@ bool Allows(std::string_view pattern, std::string_view plugin, std::string_view 
   return method.starts_with(pattern);
 }
 
+// What a plugin serves to its host alone, on its own socket.
+constexpr std::string_view kHostsOnly[] = {
+    "/plugind.plugin.v1.Plugin/",
+    "/plugin.GRPCController/",
+    "/plugin.GRPCBroker/",
+    "/plugin.GRPCStdio/",
+};
+// And what plugind serves to plugins alone.
+constexpr std::string_view kPluginsOnly = "/plugind.host.v1.Host/";
+
 }  // namespace
+
+std::string HostsOnly(std::string_view method) {
+  for (const std::string_view prefix : kHostsOnly) {
+    if (method.starts_with(prefix)) return "only plugind itself calls " + std::string(method);
+  }
+  return "";
+}
 
 std::string_view ToString(Role role) {
   switch (role) {
@@ -42,8 +59,12 @@ std::string Denial(const RouteTable& table, const Caller& caller, const Route& r
                    std::string_view method) {
   const std::string what =
       caller.name + " may not call " + route.plugin + std::string(method) + ": ";
+  if (std::string denial = HostsOnly(method); !denial.empty()) return what + denial;
   if (caller.kind == Caller::Kind::kPlugin) {
     const auto own = table.plugins.find(caller.plugin);
+    if (own != table.plugins.end() && !own->second->peer_calls) {
+      return what + "plugin " + caller.plugin + " did not agree on the capability peer.calls";
+    }
     const bool allowed = own != table.plugins.end() &&
                          std::any_of(own->second->calls.begin(), own->second->calls.end(),
                                      [&](const std::string& pattern) {
@@ -61,6 +82,10 @@ std::string Denial(const RouteTable& table, const Caller& caller, const Route& r
 }
 
 std::string ControlDenial(const RouteTable& table, const Caller& caller, std::string_view method) {
+  if (method.starts_with(kPluginsOnly)) {
+    if (caller.kind == Caller::Kind::kPlugin) return "";
+    return caller.name + " may not call plugind" + std::string(method) + ": it is for plugins";
+  }
   if (table.RoleOf(caller) != Role::kNone) return "";
   const std::string what = caller.name + " may not call plugind" + std::string(method) + ": ";
   if (caller.kind == Caller::Kind::kPlugin) {

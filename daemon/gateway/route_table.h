@@ -62,6 +62,9 @@ struct Route {
   bool callers_set = false;  // the configuration says who; otherwise root and plugind's own user
   std::vector<std::string> calls;  // peers it may call: "kv/*", "kv/pkg.Service/Method"
 
+  bool peer_calls = true;  // false: it did not agree on the capability, and may call none of them
+  bool begins_traces = true;  // a call without a traceparent is given one
+
   Duration timeout = Duration::zero();            // for callers without a deadline; 0: none
   uint32_t max_in_flight = 0;                     // 0: no limit
   std::set<std::string, std::less<>> idempotent;  // method paths
@@ -96,6 +99,9 @@ struct RouteTable {
 };
 using RouteTablePtr = std::shared_ptr<const RouteTable>;
 
+// Why nobody may call `method` of a plugin: it is a service by which hosts manage their plugins.
+// Empty if it is none.
+std::string HostsOnly(std::string_view method);
 // Why `caller` may not call `method` ("/pkg.Service/Method") of `route`; empty if it may. Names the
 // caller, the plugin, the method and the setting that would allow it.
 std::string Denial(const RouteTable& table, const Caller& caller, const Route& route,

@@ -140,8 +140,7 @@ bool AssignKeys(Fields keys, ParsedLine& line) {
 
 ParsedLine ParseLine(Source source, std::string_view line, bool& failing) {
   if (line.ends_with('\r')) line.remove_suffix(1);
-  const bool begins_failure = BeginsFailure(line);
-  if (auto parsed = begins_failure ? std::nullopt : Recognise(line)) {
+  if (auto parsed = BeginsFailure(line) ? std::nullopt : Recognise(line)) {
     failing = false;
     parsed->message = Sanitized(parsed->message);
     parsed->module = Sanitized(parsed->module);
@@ -152,7 +151,12 @@ ParsedLine ParseLine(Source source, std::string_view line, bool& failing) {
     }
     return *std::move(parsed);
   }
-  failing = failing || begins_failure;
+  return PlainLine(source, line, failing);
+}
+
+ParsedLine PlainLine(Source source, std::string_view line, bool& failing) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  failing = failing || BeginsFailure(line);
   ParsedLine raw;
   raw.level = failing ? Level::kError : source == Source::kStdout ? Level::kInfo : Level::kDebug;
   raw.message = Sanitized(line);

@@ -38,6 +38,9 @@ struct ParsedLine {
 // to line.
 ParsedLine ParseLine(Source source, std::string_view line, bool& failing);
 
+// The same for one that is not read for structure: its whole text is the message.
+ParsedLine PlainLine(Source source, std::string_view line, bool& failing);
+
 // For the parsers of the single forms: each returns nothing when the line is not of its form. Not
 // yet sanitised.
 std::optional<ParsedLine> ParseJsonLine(std::string_view line);

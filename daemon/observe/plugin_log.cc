@@ -128,6 +128,7 @@ struct PluginLog::Impl {
   std::array<Staging, kStreams> staging;
   std::string instance;
   std::array<UniqueFd, kPipes.size()> pipes;
+  bool structured = true;
   std::shared_ptr<StdoutTap> tap;  // shared with the call under way, which may replace it
   std::function<void()> on_appended;
   uint64_t notified = 1;          // the number before which followers were told of all entries
@@ -272,7 +273,8 @@ void PluginLog::Impl::Deliver(Stream stream, std::string_view line, size_t bytes
     return;
   }
   bool failing = after.failing != 0;
-  ParsedLine parsed = ParseLine(SourceOf(stream), line, failing);
+  ParsedLine parsed = structured ? ParseLine(SourceOf(stream), line, failing)
+                                 : PlainLine(SourceOf(stream), line, failing);
   after.failing = failing ? 1 : 0;
   LogEntry entry;
   entry.level = parsed.level;
@@ -360,6 +362,8 @@ void PluginLog::Attach(std::string instance, UniqueFd stdout_pipe, UniqueFd stde
   for (const UniqueFd& pipe : impl_->pipes) MakeNonBlocking(pipe);
   impl_->Notify();
 }
+
+void PluginLog::SetStructured(bool structured) { impl_->structured = structured; }
 
 void PluginLog::SetStdoutTap(StdoutTap tap) {
   impl_->tap = tap ? std::make_shared<StdoutTap>(std::move(tap)) : nullptr;

@@ -54,6 +54,8 @@ class PluginLog {
   // Null: every line is logged. A line taken twice (once before plugind's death and once after) is
   // possible; a lost one is not.
   void SetStdoutTap(StdoutTap tap);
+  // Whether lines are read for level, message and fields (the default), or kept as they are.
+  void SetStructured(bool structured);
   // Takes what is left in the pipes, without blocking and 1 MiB at most, ends open lines, and
   // closes the pipes. The owner has unwatched them: epoll goes on reporting a closed fd for as long
   // as the keeper holds another one to the same pipe.

@@ -157,6 +157,7 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
   supervisor_ = std::make_unique<supervisor::Supervisor>(supervisor::Supervisor::Parts{
       loop_, *keeper_, *clients_, *events_, *decisions_,
       supervisor::Directories{paths_.runtime_dir, paths_.state_dir},
+      [](const config::PluginConfig&, const std::string&) { return absl::OkStatus(); },
       [this](const std::string& plugin, const std::string& instance) {
         return front_door_->OpenHost(plugin, instance);
       },

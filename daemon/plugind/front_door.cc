@@ -27,6 +27,7 @@ std::string KeptAs(const std::string& name) { return std::string(kDoorPrefix) + 
 // What the control server answers on plugind.sock; everything else is plugins'.
 const std::set<std::string, std::less<>> kControlServices = {
     "plugind.control.v1.PluginControl",
+    "plugind.host.v1.Host",
     "grpc.health.v1.Health",
     "grpc.reflection.v1alpha.ServerReflection",
     "grpc.reflection.v1.ServerReflection",

@@ -88,6 +88,11 @@ gateway::RoutePtr MakeRoute(const config::PluginConfig& config,
   // Root can become anybody, so denying it would be theatre.
   route->callers.AddUid(0);
   route->calls = config.access.calls;
+  const auto agreed = [&](const char* capability) {
+    return !status.contract || status.capabilities.contains(capability);
+  };
+  route->peer_calls = agreed(supervisor::kPeerCalls);
+  route->begins_traces = agreed(supervisor::kTrace);
   route->timeout = config.call.timeout;
   route->max_in_flight = config.call.max_in_flight;
   route->idempotent.insert(config.call.idempotent.begin(), config.call.idempotent.end());

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/rpc/contract_messages.h"
 #include "daemon/rpc/dial.h"
 #include "daemon/rpc/grpc_connection.h"
 #include "daemon/rpc/reflection.h"
@@ -21,8 +22,9 @@ using supervisor::Endpoint;
 
 constexpr char kCheck[] = "/grpc.health.v1.Health/Check";
 constexpr char kWatch[] = "/grpc.health.v1.Health/Watch";
+constexpr char kBroker[] = "/plugin.GRPCBroker/StartStream";
 constexpr char kStdio[] = "/plugin.GRPCStdio/StreamStdio";
-constexpr char kShutdown[] = "/plugin.GRPCController/Shutdown";
+constexpr char kGoPluginShutdown[] = "/plugin.GRPCController/Shutdown";
 
 constexpr Duration kFirstRedial = std::chrono::milliseconds(1);
 constexpr Duration kLastRedial = std::chrono::milliseconds(50);
@@ -57,6 +59,27 @@ class GrpcPluginClient final : public supervisor::PluginClient {
     TryConnect(deadline, kFirstRedial, [this, done = std::move(done)](const absl::Status& status) {
       PostUnlessGone([done, status] { done(status); });
     });
+  }
+
+  void Negotiate(const supervisor::HostOffer& offer, Duration timeout,
+                 std::function<void(absl::StatusOr<supervisor::PluginAnswer>)> done) override {
+    Ask<supervisor::PluginAnswer>(kNegotiate, NegotiateMessage(offer), timeout,
+                                  ParseNegotiateAnswer, std::move(done));
+  }
+
+  void Configure(
+      const supervisor::SettingsOffer& settings, Duration timeout,
+      std::function<void(absl::StatusOr<std::vector<supervisor::Violation>>)> done) override {
+    absl::StatusOr<std::string> message = ConfigureMessage(settings);
+    if (!message.ok()) {
+      return PostUnlessGone([done = std::move(done), status = message.status()] { done(status); });
+    }
+    Ask<std::vector<supervisor::Violation>>(kConfigure, *message, timeout, ParseConfigureAnswer,
+                                            std::move(done));
+  }
+
+  void Drain(Duration timeout, std::function<void(absl::Status)> done) override {
+    Ask(kDrain, DrainMessage(timeout), timeout, std::move(done));
   }
 
   void CheckHealth(Duration timeout, std::function<void(absl::StatusOr<bool>)> done) override {
@@ -98,18 +121,8 @@ class GrpcPluginClient final : public supervisor::PluginClient {
 
   void ListServices(Duration timeout,
                     std::function<void(absl::StatusOr<std::vector<std::string>>)> done) override {
-    if (connection_ == nullptr) {
-      return PostUnlessGone(
-          [done = std::move(done)] { done(absl::UnavailableError("not connected")); });
-    }
-    auto names = std::make_shared<absl::StatusOr<std::vector<std::string>>>(
-        absl::InternalError("an empty answer"));
-    connection_->Call(
-        kReflection, ListServicesRequest(), timeout,
-        [names](const std::string& bytes) { *names = ParseListServicesResponse(bytes); },
-        [names, done = std::move(done)](const absl::Status& status) {
-          done(status.ok() ? *names : status);
-        });
+    Ask<std::vector<std::string>>(kReflection, ListServicesRequest(), timeout,
+                                  ParseListServicesResponse, std::move(done));
   }
 
   void StreamOutput(std::function<void(bool, std::string_view)> chunk) override {
@@ -124,13 +137,18 @@ class GrpcPluginClient final : public supervisor::PluginClient {
         [](const absl::Status&) {});  // most plugins do not have this service
   }
 
-  void Shutdown(Duration timeout, std::function<void(absl::Status)> done) override {
+  void Shutdown(supervisor::ShutdownBy by, Duration timeout,
+                std::function<void(absl::Status)> done) override {
     if (connection_ == nullptr) {
       PostUnlessGone([done = std::move(done)] { done(absl::UnimplementedError("not connected")); });
       return;
     }
-    connection_->Call(
-        kShutdown, "", timeout, [](const std::string&) {}, std::move(done));
+    if (by == supervisor::ShutdownBy::kGoPlugin) return Ask(kGoPluginShutdown, "", timeout, done);
+    Ask(kShutdown, ShutdownMessage(timeout), timeout,
+        [this, timeout, done = std::move(done)](const absl::Status& status) {
+          if (!absl::IsUnimplemented(status)) return done(status);
+          Ask(kGoPluginShutdown, "", timeout, done);
+        });
   }
 
  private:
@@ -138,6 +156,34 @@ class GrpcPluginClient final : public supervisor::PluginClient {
     GrpcConnection* connection;  // lives as long as one of its calls does
     GrpcConnection::CallId id;
   };
+
+  // One call with one answer, which `parse` reads.
+  template <typename Answer>
+  void Ask(const char* method, std::string_view request, Duration timeout,
+           absl::StatusOr<Answer> (*parse)(const std::string&),
+           std::function<void(absl::StatusOr<Answer>)> done) {
+    if (connection_ == nullptr) {
+      return PostUnlessGone(
+          [done = std::move(done)] { done(absl::UnavailableError("not connected")); });
+    }
+    auto answer = std::make_shared<absl::StatusOr<Answer>>(absl::InternalError("an empty answer"));
+    connection_->Call(
+        method, request, timeout,
+        [answer, parse](const std::string& bytes) { *answer = parse(bytes); },
+        [answer, done = std::move(done)](const absl::Status& status) {
+          done(status.ok() ? *answer : status);
+        });
+  }
+  // One whose answer says nothing but that it came.
+  void Ask(const char* method, std::string_view request, Duration timeout,
+           std::function<void(absl::Status)> done) {
+    if (connection_ == nullptr) {
+      return PostUnlessGone(
+          [done = std::move(done)] { done(absl::UnavailableError("not connected")); });
+    }
+    connection_->Call(
+        method, request, timeout, [](const std::string&) {}, std::move(done));
+  }
 
   // An answer that needs no call, given as if by one: later, and not at all if this client is gone.
   void PostUnlessGone(std::function<void()> answer) {
@@ -151,19 +197,53 @@ class GrpcPluginClient final : public supervisor::PluginClient {
     // One that goes away may still have output to deliver.
     if (connection_ != nullptr) retired_.push_back(std::move(connection_));
     std::erase_if(retired_, [](const auto& connection) { return connection->idle(); });
-    connection_ = std::make_unique<GrpcConnection>(loop_, std::move(socket));
+    connection_ = std::make_unique<GrpcConnection>(loop_, std::move(socket), endpoint_.tls);
+    HoldBroker();
     return absl::OkStatus();
+  }
+
+  // A go-plugin plugin that serves something under an id of its own waits for whoever takes the
+  // announcement. plugind dials none of them and announces none: what comes is dropped, but for a
+  // knock, which the plugin would otherwise wait 5 s for.
+  void HoldBroker() {
+    GrpcConnection* const connection = connection_.get();
+    auto id = std::make_shared<GrpcConnection::CallId>(0);
+    *id = connection->OpenStream(
+        kBroker,
+        [connection, id](const std::string& bytes) {
+          plugin::ConnInfo info;
+          if (!info.ParseFromString(bytes) || !info.knock().knock() || info.knock().ack()) return;
+          plugin::ConnInfo answer;
+          answer.set_service_id(info.service_id());
+          answer.mutable_knock()->set_knock(true);
+          answer.mutable_knock()->set_ack(true);
+          answer.mutable_knock()->set_error("plugind serves nothing by the broker");
+          connection->Send(*id, answer.SerializeAsString());
+        },
+        [](const absl::Status&) {});  // most plugins have no broker
   }
 
   // `done` may run at once.
   void TryConnect(Instant deadline, Duration pause, std::function<void(absl::Status)> done) {
     const absl::Status opened = Open();
+    if (opened.ok() && endpoint_.tls != nullptr) return Secure(deadline, std::move(done));
     const Instant now = loop_.clock().Now();
     if (opened.ok() || absl::IsFailedPrecondition(opened) || now + pause > deadline) {
       return done(opened);
     }
     redial_.Set(now + pause, [this, deadline, pause, done = std::move(done)] {
       TryConnect(deadline, std::min(pause * 2, kLastRedial), done);
+    });
+  }
+
+  void Secure(Instant deadline, std::function<void(absl::Status)> done) {
+    redial_.Set(deadline, [this, done] {
+      connection_->Secure(nullptr);  // it goes on trying, and nobody waits for it
+      done(absl::DeadlineExceededError("the plugin did not finish the TLS handshake in time"));
+    });
+    connection_->Secure([this, done = std::move(done)](const absl::Status& status) {
+      redial_.Clear();
+      done(status);
     });
   }
 

@@ -7,12 +7,15 @@
 #include <algorithm>
 #include <charconv>
 
+#include "daemon/tls/identity.h"
+
 namespace plugind::supervisor {
 namespace {
 
 constexpr uint32_t kCoreVersion = 1;
 constexpr size_t kMaxLine = size_t{64} * 1024;
 constexpr size_t kMaxShown = 80;
+constexpr size_t kMaxCertificate = size_t{8} * 1024;  // a plugin's record has to hold it
 
 // A part of the line as it may be shown to a person: one short printable line, whatever was in it.
 std::string Shown(std::string_view text) {
@@ -86,8 +89,7 @@ std::optional<std::string> DecodeBase64(std::string_view text) {
   return out;
 }
 
-// Whether `der` is one ASN.1 SEQUENCE that fills it: what any X.509 certificate is. TLS parses the
-// rest.
+// Whether `der` is one ASN.1 SEQUENCE that fills it: what any X.509 certificate is.
 bool IsOneSequence(std::string_view der) {
   if (der.size() < 2 || der[0] != 0x30) return false;
   size_t length = static_cast<unsigned char>(der[1]);
@@ -124,6 +126,33 @@ std::string CheckUnixAddress(std::string_view address, const HandshakeTerms& ter
         "$PLUGIN_UNIX_SOCKET_DIR",
         Quoted(address), terms.directory);
   }
+  return "";
+}
+
+// Field 6: there exactly when it was asked for.
+std::string TakeCertificate(std::string_view field, const HandshakeTerms& terms,
+                            std::string* certificate) {
+  if (field.empty()) {
+    if (!terms.auto_mtls) return "";
+    return "the handshake has no certificate (field 6), though `auto_mtls` is set: the plugin has "
+           "its own TLS or ignores AutoMTLS";
+  }
+  const auto der = DecodeBase64(field);
+  if (!der || !IsOneSequence(*der)) {
+    return "the handshake's certificate (field 6) is not base64 of a DER certificate";
+  }
+  if (!terms.auto_mtls) {
+    return "the plugin serves TLS (it sent a certificate), which this host did not offer: set "
+           "`auto_mtls`";
+  }
+  if (der->size() > kMaxCertificate) {
+    return fmt::format("the handshake's certificate (field 6) has {} bytes; it may have {}",
+                       der->size(), kMaxCertificate);
+  }
+  if (!tls::IsCertificate(*der)) {
+    return "the handshake's certificate (field 6) is no X.509 certificate";
+  }
+  *certificate = *der;
   return "";
 }
 
@@ -211,13 +240,8 @@ std::optional<Handshake> ParseHandshake(std::string_view line, const HandshakeTe
   if (!wrong.empty()) return refuse(std::move(wrong));
   handshake.address = fields[3];
 
-  if (fields.size() > 5 && !fields[5].empty()) {
-    auto certificate = DecodeBase64(fields[5]);
-    if (!certificate || !IsOneSequence(*certificate)) {
-      return refuse("the handshake's certificate (field 6) is not base64 of a DER certificate");
-    }
-    return refuse("the plugin serves TLS (it sent a certificate), which this host did not offer");
-  }
+  wrong = TakeCertificate(fields.size() > 5 ? fields[5] : "", terms, &handshake.certificate);
+  if (!wrong.empty()) return refuse(std::move(wrong));
   if (fields.size() > 6 && (fields[6] == "true" || fields[6] == "1")) {
     return refuse("the plugin multiplexes its socket (field 7), which this host did not ask for");
   }

@@ -19,7 +19,8 @@ enum class Network : uint8_t {
 struct Handshake {
   uint32_t protocol_version = 0;  // the application's
   Network network = Network::kUnix;
-  std::string address;  // an absolute path, or HOST:PORT with a loopback HOST
+  std::string address;           // an absolute path, or HOST:PORT with a loopback HOST
+  std::string certificate = {};  // the plugin's, DER, exactly when AutoMTLS was asked for
 
   friend bool operator==(const Handshake&, const Handshake&) = default;
 };
@@ -29,6 +30,8 @@ struct HandshakeTerms {
   std::vector<uint32_t> protocol_versions;
   bool allow_tcp = false;
   std::string directory;  // a Unix address must lie in it; absolute, canonical, no trailing slash
+  bool auto_mtls =
+      false;  // the plugin was given a client's certificate, and has to answer with its
 };
 
 // Whether a line is meant to be a handshake: digits|digits|unix or tcp|… Lines before it that are

@@ -41,7 +41,8 @@ absl::Status MakeDirectory(const std::string& path, mode_t mode,
 
 std::vector<std::string> MakeEnvironment(const config::PluginConfig& config,
                                          const std::string& instance,
-                                         const Directories& directories) {
+                                         const Directories& directories,
+                                         const std::string& client_certificate) {
   std::map<std::string, std::string> env;
   for (const char* name : kPassedOn) {
     if (const char* value = std::getenv(name)) env[name] = value;
@@ -53,6 +54,7 @@ std::vector<std::string> MakeEnvironment(const config::PluginConfig& config,
   env["PLUGIN_PROTOCOL_VERSIONS"] = fmt::format("{}", fmt::join(config.protocol_versions, ","));
   env["PLUGIN_MIN_PORT"] = "10000";
   env["PLUGIN_MAX_PORT"] = "25000";
+  if (!client_certificate.empty()) env["PLUGIN_CLIENT_CERT"] = client_certificate;
   env["PLUGIN_UNIX_SOCKET_DIR"] = directory;
   env["TMPDIR"] = directory;
   env["PLUGIND_HOST_ADDRESS"] = "unix:" + directory + "/host.sock";
@@ -82,7 +84,8 @@ std::string NewInstanceId(const Directories& directories) {
 }
 
 absl::StatusOr<Launch> PrepareLaunch(const config::PluginConfig& config,
-                                     const std::string& instance, const Directories& directories) {
+                                     const std::string& instance, const Directories& directories,
+                                     const std::string& client_certificate) {
   const std::string directory = directories.Instance(instance);
   if (directory.size() + 1 + kSocketNameRoom >= sizeof(sockaddr_un::sun_path)) {
     return Error(absl::StatusCode::kFailedPrecondition,
@@ -99,7 +102,7 @@ absl::StatusOr<Launch> PrepareLaunch(const config::PluginConfig& config,
   spec.plugin = config.name;
   spec.path = config.command[0];
   spec.argv = config.command;
-  spec.env = MakeEnvironment(config, instance, directories);
+  spec.env = MakeEnvironment(config, instance, directories, client_certificate);
   spec.working_directory = config.working_directory.empty() ? directories.PluginState(config.name)
                                                             : config.working_directory;
   spec.identity = config.identity;
@@ -162,6 +165,7 @@ uint64_t ProcessFingerprint(const config::PluginConfig& config) {
   writer.Put(config.limits.nofile).Put(config.limits.core);
   writer.Put(config.capabilities.require);
   for (const auto& [name, version] : config.capabilities.offer) writer.Put(name).Put(version);
+  if (config.auto_mtls) writer.Put(true);  // of others the fingerprint is as it always was
   uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a, 64 bits
   for (const char byte : writer.bytes()) {
     hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3U;

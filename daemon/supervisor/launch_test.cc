@@ -212,6 +212,7 @@ const std::vector<std::pair<std::string, Change>>& Changes() {
          c.protocol_versions = {1, 2};
        }},
       {"allow_tcp", [](auto& c) { c.allow_tcp = true; }},
+      {"auto_mtls", [](auto& c) { c.auto_mtls = true; }},
       {"limits.nofile", [](auto& c) { c.limits.nofile = 10; }},
       {"limits.core", [](auto& c) { c.limits.core = 10; }},
       {"capabilities.offer", [](auto& c) { c.capabilities.offer["a"] = "1.0"; }},

@@ -70,6 +70,7 @@ void Plugin::StartAfresh(const std::string& why) {
   record_.wanted = true;
   record_.automatic = false;
   record_.policy.Reset();
+  ForgetRefusal();
   // One that is on its way out, for whatever cause, starts again as soon as it is gone.
   if (state() == State::kDraining || state() == State::kStopping) MarkAsked(why);
   Steer(Input::kStart, why);
@@ -82,6 +83,7 @@ void Plugin::Replace(const std::string& why) {
     return;
   }
   record_.policy.Reset();
+  ForgetRefusal();
   MarkAsked(why);
   Steer(Input::kStop, why);
 }
@@ -89,6 +91,7 @@ void Plugin::Replace(const std::string& why) {
 void Plugin::TakeConfig(ConfigPtr config) {
   config_ = std::move(config);
   if (health_) health_->SetConfig(config_->health);
+  HandOverWhatIsNew();
   around_.changed();
 }
 
@@ -147,14 +150,16 @@ void Plugin::Enter(State next, Input input, const std::string& reason) {
     record_.ready_at = record_.state_since;
   }
   Save();
-  Announce(from, EventType(next, input), failed_at);
+  Announce(from, EventType(next, input), record_.reason, failed_at);
   around_.changed();
 
   switch (next) {
     case State::kStopped:
     case State::kWaiting:
-    case State::kReady:
     case State::kFailed:
+      return;
+    case State::kReady:
+      HandOverWhatIsNew();
       return;
     case State::kStarting:
       LaunchProcess();
@@ -177,13 +182,14 @@ void Plugin::Enter(State next, Input input, const std::string& reason) {
   }
 }
 
-void Plugin::Announce(State from, std::string_view type, Phase failed_at) {
+void Plugin::Announce(State from, std::string_view type, const std::string& reason,
+                      Phase failed_at) {
   observe::Event event;
   event.plugin = name();
   event.from = static_cast<uint8_t>(from);
   event.to = static_cast<uint8_t>(state());
   event.type = type;
-  event.reason = record_.reason;
+  event.reason = reason;
   event.phase = ToString(record_.phase == Phase::kNone ? failed_at : record_.phase);
   event.instance = record_.instance;
   event.pid = record_.pid;
@@ -204,16 +210,6 @@ void Plugin::ArmUnreadyLimit() {
   const Duration passed = clock.WallNow() - record_.state_since;  // not zero for a successor
   unready_.Set(clock.Now() + limit - std::clamp(passed, Duration::zero(), limit),
                [this] { FailService("its health was NOT_SERVING for too long"); });
-}
-
-void Plugin::Drain() {
-  around_.drain(name(), record_.instance);
-  drain_.Set(around_.loop.clock().Now() + config_->stop.drain,
-             [this] { Handle(Input::kDrained, record_.reason + "; calls were still running"); });
-}
-
-void Plugin::OnDrained() {
-  if (state() == State::kDraining) Handle(Input::kDrained, record_.reason);
 }
 
 void Plugin::Admit() { Handle(Input::kAdmitted, record_.automatic ? "restarting" : "starting"); }
@@ -253,6 +249,7 @@ PluginStatus Plugin::Status() const {
                                 : record_.handshake->address;
   }
   status.handshake = record_.handshake;
+  status.tls = tls_;
   status.services = record_.services;
   status.state_changed_at = record_.state_since;
   status.reason = record_.reason;
@@ -268,6 +265,19 @@ PluginStatus Plugin::Status() const {
   if (record_.was_ready && !record_.instance.empty()) status.ready_at = record_.ready_at;
   status.log_bytes_dropped = log_->dropped_bytes();
   status.after = config_->after;
+  const Terms& terms = record_.terms;
+  status.contract = terms.served;
+  status.version = terms.version;
+  status.sdk = terms.sdk;
+  status.capabilities = terms.capabilities;
+  status.status_text = terms.status_text;
+  if (terms.takes_settings) {
+    status.settings.emplace();
+    status.settings->generation = terms.generation;
+    status.settings->accepted_at = terms.settings_at;
+    status.settings->pending = configuring_;
+    status.settings->refused = record_.refusal;
+  }
   return status;
 }
 

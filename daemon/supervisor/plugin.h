@@ -24,6 +24,7 @@
 #include "daemon/supervisor/handshake.h"
 #include "daemon/supervisor/health_monitor.h"
 #include "daemon/supervisor/launch.h"
+#include "daemon/supervisor/negotiation.h"
 #include "daemon/supervisor/plugin_client.h"
 #include "daemon/supervisor/record.h"
 #include "daemon/supervisor/status.h"
@@ -40,6 +41,10 @@ struct Surroundings {
   const Directories& directories;
   std::function<double()> random;  // in [0, 1), for jitter
   std::function<void()> changed;   // some plugin's state changed
+  // What a plugin publishes about its settings, "" if nothing: kept for checks of its
+  // configuration. FAILED_PRECONDITION: it is no usable schema, or the settings do not fit it.
+  std::function<absl::Status(const config::PluginConfig& config, const std::string& schema)>
+      learn_schema;
   // The socket by which a plugin's process reaches the host, before it is spawned; and its end.
   std::function<absl::Status(const std::string& plugin, const std::string& instance)> open_door;
   std::function<void(const std::string& instance)> close_door;
@@ -90,6 +95,11 @@ class Plugin {
   void ExplainStop(const std::string& why);
   WallTime waiting_since() const { return record_.state_since; }
 
+  // The settings that an earlier process of it took, if they are known. Before Adopt.
+  void RememberSettings(std::string settings) { accepted_settings_ = std::move(settings); }
+  // A line of the plugin's own for operators.
+  void SetStatusText(std::string_view text);
+
   // No call of the instance that is DRAINING is left.
   void OnDrained();
   // From the keeper, about this plugin's present instance.
@@ -108,11 +118,13 @@ class Plugin {
   // Handle for a change of what is wanted, which is saved in any case.
   void Steer(Input input, const std::string& why);
   void Enter(State next, Input input, const std::string& reason);
-  void Announce(State from, std::string_view type, Phase failed_at = Phase::kNone);
+  void Announce(State from, std::string_view type, const std::string& reason,
+                Phase failed_at = Phase::kNone);
   void Save();
   void Explain(State expected, const std::string& why);
 
   void LaunchProcess();
+  absl::StatusOr<Launch> Prepare();
   void AttachOutput(UniqueFd stdout_pipe, UniqueFd stderr_pipe);
   void PumpOutput(observe::Source stream);
   void DrainOutput();
@@ -121,8 +133,23 @@ class Plugin {
   void ArmStartDeadline();
   void SetPhase(Phase phase);
   void ConnectClient();
-  // Connected: its output over gRPC, if any, what it serves, and its health from now on.
+  // Connected: its output over gRPC, if any, and what comes next.
   void Serve();
+  // The plugin contract: plugin_contract.cc.
+  void Negotiate();
+  void OnAnswer(const HostOffer& offer, const absl::StatusOr<PluginAnswer>& answer);
+  void HandOver(std::string settings);
+  void OnConfigured(const std::string& settings,
+                    const absl::StatusOr<std::vector<Violation>>& answer);
+  void TakenOver(const std::string& settings);
+  // Unless the plugin has the configured settings, or has refused them. One call at a time; what
+  // changes meanwhile follows.
+  void HandOverWhatIsNew();
+  void ForgetRefusal();
+  void ConcludeDrain();
+
+  // What it serves, and its health from now on.
+  void WarmUp();
   void LearnServices();
   void WatchOverHealth();
   void OnHealth(HealthVerdict verdict, const std::string& detail);
@@ -149,6 +176,10 @@ class Plugin {
   std::unique_ptr<observe::PluginLog> log_;
   Record record_;  // exactly what a successor would be told
   bool stuck_ = false;
+  bool configuring_ = false;       // Configure is under way
+  std::string accepted_settings_;  // taken last, by whichever process; empty: none
+  bool calls_drained_ = false;     // DRAINING only
+  bool plugin_drained_ = false;
   mutable std::optional<std::string> stderr_tail_;  // read from the ring once: lists ask often
   Deadline start_deadline_;
   Deadline retry_;
@@ -157,6 +188,7 @@ class Plugin {
 
   // Of the present process; order matters: the monitor and the ladder use the client.
   std::optional<PreambleLimit> preamble_;
+  tls::ClientPtr tls_;
   std::unique_ptr<PluginClient> client_;
   std::unique_ptr<HealthMonitor> health_;
   std::unique_ptr<StopLadder> ladder_;

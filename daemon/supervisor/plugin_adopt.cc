@@ -18,6 +18,7 @@ void Plugin::Adopt(Record record, InheritedProcess* process) {
 
   record_.pid = process->pid;
   preamble_.emplace();
+  log_->SetStructured(record_.terms.Allows(kLogStructured));
   AttachOutput(std::move(process->stdout_pipe), std::move(process->stderr_pipe));
   if (process->exited) {
     if (!HasEnded()) {
@@ -28,7 +29,7 @@ void Plugin::Adopt(Record record, InheritedProcess* process) {
     if (process->gone) OnGone();
     return;
   }
-  Announce(state(), "adopted");
+  Announce(state(), "adopted", record_.reason);
   switch (state()) {
     case State::kStarting:
       if (record_.phase == Phase::kSpawn) SetPhase(Phase::kHandshake);

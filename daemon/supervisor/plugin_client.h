@@ -7,7 +7,9 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,6 +17,8 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/supervisor/handshake.h"
+#include "daemon/supervisor/negotiation.h"
+#include "daemon/tls/client.h"
 
 namespace plugind::supervisor {
 
@@ -25,6 +29,26 @@ struct Endpoint {
   int pid = 0;            // the main process; the listener must belong to it or its descendants
   std::string directory;  // where a Unix address must lie
   Handshake handshake;
+  tls::ClientPtr tls = nullptr;  // under AutoMTLS; otherwise the connection is plain
+};
+
+// What Configure hands over.
+struct SettingsOffer {
+  std::string json;  // a table, canonical
+  std::map<std::string, std::string> capabilities;
+  uint64_t generation = 0;
+};
+// Why a plugin does not take its settings.
+struct Violation {
+  std::string field;  // "limits.max"; "" for the settings as a whole
+  std::string reason;
+  friend bool operator==(const Violation&, const Violation&) = default;
+};
+
+// Whom to ask to end.
+enum class ShutdownBy : uint8_t {
+  kContract,  // plugind.plugin.v1.Plugin, and if it does not know how, as below
+  kGoPlugin,  // plugin.GRPCController
 };
 
 class PluginClient {
@@ -35,6 +59,13 @@ class PluginClient {
   // FAILED_PRECONDITION: what is at the address is not this plugin's socket, and trying again is of
   // no use.
   virtual void Connect(Instant deadline, std::function<void(absl::Status)> done) = 0;
+  // The plugin contract. UNIMPLEMENTED, which is normal: it stays at the floor, or has no settings.
+  virtual void Negotiate(const HostOffer& offer, Duration timeout,
+                         std::function<void(absl::StatusOr<PluginAnswer>)> done) = 0;
+  // Empty: the settings are in force. Otherwise none of them are.
+  virtual void Configure(const SettingsOffer& settings, Duration timeout,
+                         std::function<void(absl::StatusOr<std::vector<Violation>>)> done) = 0;
+  virtual void Drain(Duration timeout, std::function<void(absl::Status)> done) = 0;
   // Whether it says SERVING. UNIMPLEMENTED: it has no grpc.health.v1 at all.
   virtual void CheckHealth(Duration timeout, std::function<void(absl::StatusOr<bool>)> done) = 0;
   // Calls `update` with every change, the present state first; a status is the last call.
@@ -49,7 +80,8 @@ class PluginClient {
   virtual void StreamOutput(std::function<void(bool is_stderr, std::string_view bytes)> chunk) = 0;
   // Asks it to end. UNIMPLEMENTED: it does not know how; anything else says nothing, watch the
   // process.
-  virtual void Shutdown(Duration timeout, std::function<void(absl::Status)> done) = 0;
+  virtual void Shutdown(ShutdownBy by, Duration timeout,
+                        std::function<void(absl::Status)> done) = 0;
 };
 
 class PluginClientFactory {

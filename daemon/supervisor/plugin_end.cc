@@ -8,13 +8,14 @@ namespace plugind::supervisor {
 
 void Plugin::BeginStop(StopRung rung, const Instant* deadline) {
   health_.reset();
-  ladder_ =
-      std::make_unique<StopLadder>(around_.loop, around_.keeper, record_.instance, config_->stop,
-                                   client_.get(), [this](StopRung reached, Instant until) {
-                                     record_.rung = reached;
-                                     record_.rung_deadline = until;
-                                     Save();
-                                   });
+  ladder_ = std::make_unique<StopLadder>(
+      around_.loop, around_.keeper, record_.instance, config_->stop, client_.get(),
+      record_.terms.served ? ShutdownBy::kContract : ShutdownBy::kGoPlugin,
+      [this](StopRung reached, Instant until) {
+        record_.rung = reached;
+        record_.rung_deadline = until;
+        Save();
+      });
   ladder_->Begin(rung, deadline);
 }
 
@@ -37,6 +38,7 @@ void Plugin::OnExited(const ExitStatus& status, Instant at) {
   if (record_.end_cause == EndCause::kNone) record_.end_reason = reason;
   Save();
   Failpoint("exit.recorded");
+  configuring_ = false;
   Handle(Input::kExited, reason);
   // Whoever watches is told first: these take longer.
   ladder_.reset();
@@ -60,7 +62,7 @@ void Plugin::OnStuck(const std::vector<int>& remaining) {
       "stuck: SIGKILL did not end {} of its processes (pid {}); no second copy is started",
       remaining.size(), fmt::join(remaining, ", "));
   Save();
-  Announce(state(), "stuck");
+  Announce(state(), "stuck", record_.reason);
   around_.changed();
 }
 
@@ -68,13 +70,17 @@ void Plugin::ReleaseProcess() {
   ladder_.reset();
   health_.reset();
   client_.reset();
+  tls_.reset();
   CloseOutput();
   around_.close_door(record_.instance);
   RemoveInstanceDirectory(around_.directories, record_.instance);
   record_.instance.clear();
   record_.pid = 0;
+  record_.identity.reset();
   record_.handshake.reset();
   record_.services.clear();
+  record_.terms = {};
+  configuring_ = false;
   record_.rung = StopRung::kNone;
   stuck_ = false;
 }

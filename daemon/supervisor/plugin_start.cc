@@ -13,14 +13,16 @@ void Plugin::LaunchProcess() {
   record_.pid = 0;
   record_.fingerprint = ProcessFingerprint(*config_);
   record_.handshake.reset();
+  record_.identity.reset();
   record_.was_ready = false;
   record_.end_cause = EndCause::kNone;
   record_.end_reason.clear();
   record_.rung = StopRung::kNone;
   record_.start_deadline = around_.loop.clock().Now() + config_->start_timeout;
   preamble_.emplace();
+  log_->SetStructured(true);
 
-  auto launch = PrepareLaunch(*config_, record_.instance, around_.directories);
+  auto launch = Prepare();
   if (launch.ok()) {
     if (const absl::Status door = around_.open_door(name(), record_.instance); !door.ok()) {
       launch = door;
@@ -66,7 +68,7 @@ void Plugin::OnSpawned(int pid, UniqueFd stdout_pipe, UniqueFd stderr_pipe) {
   record_.phase = state() == State::kStarting ? Phase::kHandshake : Phase::kNone;
   Save();
   Failpoint("spawn.recorded");
-  Announce(state(), "spawned");
+  Announce(state(), "spawned", record_.reason);
   AttachOutput(std::move(stdout_pipe), std::move(stderr_pipe));
 }
 
@@ -86,7 +88,8 @@ bool Plugin::TakeLine(std::string_view line, bool truncated) {
     return false;
   }
   const HandshakeTerms terms{config_->protocol_versions, config_->allow_tcp,
-                             around_.directories.Instance(record_.instance)};
+                             around_.directories.Instance(record_.instance),
+                             record_.identity.has_value()};
   auto handshake = ParseHandshake(line, terms, &error);
   if (!handshake) {
     FailStart(error, true);
@@ -100,14 +103,31 @@ bool Plugin::TakeLine(std::string_view line, bool truncated) {
   return true;
 }
 
+absl::StatusOr<Launch> Plugin::Prepare() {
+  if (config_->auto_mtls) {
+    std::string error;
+    record_.identity = tls::MakeIdentity(around_.loop.clock().WallNow(), &error);
+    if (!record_.identity) return absl::UnavailableError(error);
+  }
+  return PrepareLaunch(*config_, record_.instance, around_.directories,
+                       record_.identity ? record_.identity->certificate : "");
+}
+
 void Plugin::ConnectClient() {
+  if (record_.identity && tls_ == nullptr) {
+    std::string error;
+    tls_ = tls::Client::Make(*record_.identity, record_.handshake->certificate, &error);
+    if (tls_ == nullptr) {
+      return state() == State::kStarting ? FailStart(error, true) : FailService(error);
+    }
+  }
   const config::Health& health = config_->health;
   const Instant deadline = state() == State::kStarting
                                ? record_.start_deadline
                                : around_.loop.clock().Now() + health.timeout * health.failures;
   client_ =
       around_.clients.Make({name(), record_.instance, record_.pid,
-                            around_.directories.Instance(record_.instance), *record_.handshake});
+                            around_.directories.Instance(record_.instance), *record_.handshake, tls_});
   client_->Connect(deadline, [this](const absl::Status& status) {
     if (status.ok()) {
       Serve();
@@ -124,10 +144,18 @@ void Plugin::Serve() {
   client_->StreamOutput([this](bool is_stderr, std::string_view bytes) {
     log_->AppendOutput(is_stderr ? observe::Source::kStderr : observe::Source::kStdout, bytes);
   });
-  // The plugin contract's phases, negotiate and configure, come in here.
+  if (state() == State::kStarting) return Negotiate();
+  // Adopted: it has been through all that. Its settings may have changed while no plugind was
+  // there.
+  WatchOverHealth();
+  HandOverWhatIsNew();
+}
+
+void Plugin::WarmUp() {
   SetPhase(Phase::kWarmUp);
-  if (state() == State::kStarting) {
-    LearnServices();  // before it is READY, so that whoever sees that can call them
+  // Before it is READY, so that whoever sees that can call them.
+  if (record_.services.empty()) {
+    LearnServices();
   } else {
     WatchOverHealth();
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "daemon/supervisor/restart_policy.h"
 #include "daemon/supervisor/state.h"
 #include "daemon/supervisor/status.h"
+#include "daemon/tls/identity.h"
 
 namespace plugind::supervisor {
 
@@ -33,6 +35,25 @@ enum class StopRung : uint8_t {
   kKill,       // SIGKILL to the tree
 };
 
+// What the plugin contract has settled with the process that runs.
+struct Terms {
+  bool served = false;  // it serves the contract: it is not at the floor
+  std::string version;  // of the plugin, as it says
+  std::string sdk;
+  std::map<std::string, std::string> capabilities;
+  bool takes_settings = false;
+  uint64_t generation = 0;  // of the settings in force; counts from 1 in each process
+  uint64_t settings = 0;    // their fingerprint
+  WallTime settings_at;
+  std::string status_text;  // of the plugin's own
+  friend bool operator==(const Terms&, const Terms&) = default;
+
+  // A capability that was not agreed cannot be used; at the floor nothing was left out.
+  bool Allows(const std::string& capability) const {
+    return !served || capabilities.contains(capability);
+  }
+};
+
 struct Record {
   State state = State::kStopped;
   Phase phase = Phase::kNone;
@@ -46,12 +67,18 @@ struct Record {
   Instant retry_at;  // BACKOFF, QUARANTINED
   std::optional<LastExit> last_exit;
 
+  // Settings that the plugin refused: an automatic restart does not try them again.
+  uint64_t refused_settings = 0;  // their fingerprint; 0: none
+  std::string refusal;
+
   // The process, when `instance` is not empty.
   std::string instance;
   int pid = 0;
-  uint64_t fingerprint = 0;  // of the configuration that it was started with
+  uint64_t fingerprint = 0;               // of the configuration that it was started with
+  std::optional<tls::Identity> identity;  // plugind's towards it, under AutoMTLS
   std::optional<Handshake> handshake;
   std::vector<std::string> services;  // that it serves, sorted
+  Terms terms;
   Instant start_deadline;
   Instant ready_since;
   WallTime ready_at;

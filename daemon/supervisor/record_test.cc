@@ -46,9 +46,10 @@ Record AnyRecord() {
   record.instance = AnyText();
   record.pid = *rc::gen::arbitrary<int>();
   record.fingerprint = *rc::gen::arbitrary<uint64_t>();
+  if (*rc::gen::arbitrary<bool>()) record.identity = tls::Identity{AnyText(), AnyText()};
   if (*rc::gen::arbitrary<bool>()) {
-    record.handshake =
-        Handshake{*rc::gen::arbitrary<uint32_t>(), AnyOf(Network::kUnix, Network::kTcp), AnyText()};
+    record.handshake = Handshake{*rc::gen::arbitrary<uint32_t>(),
+                                 AnyOf(Network::kUnix, Network::kTcp), AnyText(), AnyText()};
   }
   record.start_deadline = AnyInstant();
   record.ready_since = AnyInstant();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "daemon/base/custody.h"
 #include "daemon/supervisor/handshake.h"
 #include "daemon/supervisor/state.h"
+#include "daemon/tls/client.h"
 
 namespace plugind::supervisor {
 
@@ -32,6 +34,7 @@ struct PluginStatus {
   uint32_t protocol_version = 0;
   std::string direct_address;  // a gRPC target; empty before the handshake
   std::optional<Handshake> handshake;
+  tls::ClientPtr tls;  // how its connections speak TLS, under AutoMTLS; null before the handshake
   std::vector<std::string> services;  // as its reflection says; empty when it has none
   WallTime state_changed_at;
   std::string reason;
@@ -45,6 +48,20 @@ struct PluginStatus {
   std::optional<WallTime> ready_at;
   uint64_t log_bytes_dropped = 0;
   std::vector<std::string> after;
+
+  // The plugin contract; see Terms.
+  bool contract = false;
+  std::string version;
+  std::string sdk;
+  std::map<std::string, std::string> capabilities;
+  std::string status_text;
+  struct Settings {
+    uint64_t generation = 0;
+    WallTime accepted_at;
+    bool pending = false;  // the plugin has not answered yet
+    std::string refused;   // why the present [config] is not in force
+  };
+  std::optional<Settings> settings;  // nothing: it takes none
 };
 
 }  // namespace plugind::supervisor

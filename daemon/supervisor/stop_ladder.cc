@@ -9,12 +9,14 @@
 namespace plugind::supervisor {
 
 StopLadder::StopLadder(EventLoop& loop, Keeper& keeper, std::string instance,
-                       const config::Stop& config, PluginClient* client, OnRung on_rung)
+                       const config::Stop& config, PluginClient* client, ShutdownBy by,
+                       OnRung on_rung)
     : loop_(loop),
       keeper_(keeper),
       instance_(std::move(instance)),
       config_(config),
       client_(client),
+      by_(by),
       on_rung_(std::move(on_rung)),
       next_(loop.timers()) {}
 
@@ -35,7 +37,7 @@ void StopLadder::Begin(StopRung rung, const Instant* deadline) {
       on_rung_(rung, until);
       Failpoint("stop.shutdown");
       next_.Set(until, [this] { Begin(StopRung::kTerminate); });
-      client_->Shutdown(config_.shutdown, [this](const absl::Status& status) {
+      client_->Shutdown(by_, config_.shutdown, [this](const absl::Status& status) {
         // Any other answer says nothing: a server that shuts down often ends the call with
         // UNAVAILABLE.
         if (absl::IsUnimplemented(status)) Begin(StopRung::kTerminate);

@@ -21,7 +21,7 @@ class StopLadder {
 
   // `client` may be null: then there is no RPC to send. All referred to outlive this object.
   StopLadder(EventLoop& loop, Keeper& keeper, std::string instance, const config::Stop& config,
-             PluginClient* client, OnRung on_rung);
+             PluginClient* client, ShutdownBy by, OnRung on_rung);
 
   // Steps onto `rung`. `deadline`: of an earlier plugind, which had stepped onto it; otherwise from
   // the configuration.
@@ -35,6 +35,7 @@ class StopLadder {
   std::string instance_;
   config::Stop config_;
   PluginClient* client_;
+  ShutdownBy by_;
   OnRung on_rung_;
   StopRung rung_ = StopRung::kNone;
   Deadline next_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "daemon/base/failpoint.h"
+#include "daemon/supervisor/kept_settings.h"
 #include "daemon/supervisor/reason.h"
 
 namespace plugind::supervisor {
@@ -29,6 +30,7 @@ Supervisor::Supervisor(Parts parts)
               parts_.directories,
               parts_.random,
               [this] { ScheduleReview(); },
+              parts_.learn_schema,
               parts_.open_door,
               parts_.close_door,
               parts_.drain},
@@ -47,6 +49,9 @@ void Supervisor::Start(config::Config config, Inheritance inheritance) {
   for (const auto& [name, plugin_config] : config_.plugins) {
     auto memory = inheritance.fds.extract(LogFdName(name));
     Plugin& plugin = Create(plugin_config, memory ? std::move(memory.mapped()) : UniqueFd());
+    if (const auto settings = inheritance.fds.extract(SettingsFdName(name))) {
+      plugin.RememberSettings(ReadKeptSettings(settings.mapped()));
+    }
     const auto bytes = inheritance.records.extract(name);
     std::optional<Record> record;
     if (bytes) record = Record::Decode(bytes.mapped());
@@ -71,7 +76,9 @@ void Supervisor::Start(config::Config config, Inheritance inheritance) {
   }
   for (const auto& [name, bytes] : inheritance.records) parts_.keeper.DropRecord(name);
   for (const auto& [name, fd] : inheritance.fds) {
-    if (name.starts_with(kLogFdPrefix)) parts_.keeper.DropFd(name);
+    if (name.starts_with(kLogFdPrefix) || name.starts_with(kSettingsFdPrefix)) {
+      parts_.keeper.DropFd(name);
+    }
   }
   SweepRuntimeDirectory();
   // Killed in the middle of an orderly stop: Shutdown() follows, and nothing is started for it.
@@ -365,6 +372,7 @@ void Supervisor::DropRemoved() {
     const bool known = plugin != plugins_.end();
     if (known) plugins_.erase(plugin);
     parts_.keeper.DropFd(LogFdName(*it));
+    parts_.keeper.DropFd(SettingsFdName(*it));
     parts_.keeper.DropRecord(*it);
     if (known) AnnounceRemoval(*it);
     it = removed_.erase(it);
@@ -404,6 +412,10 @@ void Supervisor::ContinueShutdown() {
 }
 
 // ── What the keeper reports
+
+void Supervisor::SetStatusText(const std::string& name, std::string_view text) {
+  if (Plugin* const plugin = Find(name)) plugin->SetStatusText(text);
+}
 
 void Supervisor::OnDrained(const std::string& instance) {
   if (Plugin* const plugin = FindInstance(instance)) plugin->OnDrained();

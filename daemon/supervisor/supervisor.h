@@ -40,6 +40,8 @@ class Supervisor final : public KeeperObserver {
     OperatorState& decisions;
     Directories directories;  // exist
     // See Surroundings.
+    std::function<absl::Status(const config::PluginConfig& config, const std::string& schema)>
+        learn_schema;
     std::function<absl::Status(const std::string& plugin, const std::string& instance)> open_door;
     std::function<void(const std::string& instance)> close_door;
     std::function<void(const std::string& plugin, const std::string& instance)> drain;
@@ -84,6 +86,9 @@ class Supervisor final : public KeeperObserver {
   // During Shutdown: SIGKILL to what is left.
   void Hasten();
   bool stopping() const { return stopping_; }
+
+  // A line of the plugin's own, shown to operators until its process ends.
+  void SetStatusText(const std::string& name, std::string_view text);
 
   // The last call of an instance that is DRAINING has ended.
   void OnDrained(const std::string& instance);

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -83,6 +84,11 @@ class World {
     plugind->decisions.emplace(*std::move(decisions));
     plugind->supervisor = std::make_unique<Supervisor>(Supervisor::Parts{
         plugind->loop, keeper, plugind->clients, *plugind->events, *plugind->decisions, directories,
+        [this](const config::PluginConfig& plugin, const std::string& schema) {
+          schemas[plugin.name] = schema;
+          return schema == "bad" ? absl::FailedPreconditionError("its config_schema is bad")
+                                 : absl::OkStatus();
+        },
         [](const std::string&, const std::string&) { return absl::OkStatus(); },
         [](const std::string&) {},
         [this, now = plugind.get()](const std::string& plugin, const std::string& instance) {
@@ -160,8 +166,9 @@ class World {
   FakeKeeper keeper{clock};
   FakePlugins plugins;
   config::Config config;
-  std::set<std::string> busy;  // plugins with calls that do not end
-  double jitter = 0.5;         // leaves delays as they are
+  std::map<std::string, std::string> schemas;  // that were learnt, by plugin
+  std::set<std::string> busy;                  // plugins with calls that do not end
+  double jitter = 0.5;                         // leaves delays as they are
   std::unique_ptr<Plugind> plugind;
   std::vector<std::unique_ptr<Plugind>> killed;
 };

@@ -30,6 +30,12 @@ struct Manners {
   bool health_hangs = false;
   std::optional<absl::StatusOr<bool>> watch;  // unset: as `health`; a status ends the stream
   absl::StatusOr<std::vector<std::string>> services = absl::UnimplementedError("no reflection");
+  absl::StatusOr<PluginAnswer> answer = absl::UnimplementedError("at the floor");
+  bool negotiate_hangs = false;
+  // What it says to settings; unset: takes them.
+  std::function<absl::StatusOr<std::vector<Violation>>(const SettingsOffer&)> judge;
+  bool configure_hangs = false;
+  bool drain_hangs = false;
   bool hangs_while_watched = false;  // one worker thread, and the Watch has it
   absl::Status shutdown = absl::UnimplementedError("no such service");
   bool shutdown_hangs = false;
@@ -40,6 +46,10 @@ struct Manners {
   int watches = 0;
   int watches_given_up = 0;
   int shutdowns = 0;
+  int drains = 0;
+  std::vector<SettingsOffer> settings;  // all that it was handed
+  std::optional<HostOffer> offer;       // of the newest negotiation
+  std::optional<ShutdownBy> shutdown_by;
   Endpoint endpoint;  // of the newest client
 };
 
@@ -70,6 +80,37 @@ class FakeClient final : public PluginClient {
       });
     }
     Soon([done = std::move(done), status = manners().connect] { done(status); });
+  }
+
+  void Negotiate(const HostOffer& offer, Duration,
+                 std::function<void(absl::StatusOr<PluginAnswer>)> done) override {
+    ++plugins_.calls;
+    manners().offer = offer;
+    if (!Answers() || manners().negotiate_hangs) return;
+    Soon([done = std::move(done), answer = manners().answer] { done(answer); });
+  }
+
+  void Configure(const SettingsOffer& settings, Duration timeout,
+                 std::function<void(absl::StatusOr<std::vector<Violation>>)> done) override {
+    ++plugins_.calls;
+    manners().settings.push_back(settings);
+    if (!Answers() || manners().configure_hangs) {
+      return At(loop_.clock().Now() + timeout,
+                [done = std::move(done)] { done(absl::DeadlineExceededError("no answer")); });
+    }
+    Soon([this, done = std::move(done), settings] {
+      done(manners().judge ? manners().judge(settings) : std::vector<Violation>());
+    });
+  }
+
+  void Drain(Duration timeout, std::function<void(absl::Status)> done) override {
+    ++plugins_.calls;
+    ++manners().drains;
+    if (manners().drain_hangs) {
+      return At(loop_.clock().Now() + timeout,
+                [done = std::move(done)] { done(absl::DeadlineExceededError("no answer")); });
+    }
+    Soon([done = std::move(done)] { done(absl::OkStatus()); });
   }
 
   void CheckHealth(Duration timeout, std::function<void(absl::StatusOr<bool>)> done) override {
@@ -108,8 +149,9 @@ class FakeClient final : public PluginClient {
     output_ = std::move(chunk);
   }
 
-  void Shutdown(Duration timeout, std::function<void(absl::Status)> done) override {
+  void Shutdown(ShutdownBy by, Duration timeout, std::function<void(absl::Status)> done) override {
     ++manners().shutdowns;
+    manners().shutdown_by = by;
     ++plugins_.calls;
     if (manners().exits_on_shutdown && Answers()) {
       plugins_.keeper->Exit(endpoint_.plugin, {});
