@@ -14,8 +14,9 @@ from requirements import skip
 from settings import BUILD, SANITIZED, SOURCE
 
 LANGUAGES = ("cpp", "python", "go", "node")
-# A sanitizer is in our C++ only: the other languages' plugins are the same in every build.
-INSTRUMENTED = ("cpp",) if SANITIZED else LANGUAGES
+# A sanitizer is in our C++ only: the other languages' plugins are the same in every build. Debian's grpcio is the oldest that
+# the Python SDK takes; "python-newest" has what PyPI has.
+DIRECT = ("cpp",) if SANITIZED else (*LANGUAGES, "python-newest")
 
 PARITY = SOURCE / "sdk" / "parity"
 CANNOT = 77  # the exit code of a build.sh that lacks something
@@ -31,12 +32,13 @@ def _newest(folder: Path) -> float:
 
 
 @functools.cache
-def parity_plugin(language: str) -> Path:
+def parity_plugin(variant: str) -> Path:
     """The executable. Built anew when its sources, or its SDK's, are newer."""
+    language, _, packages = variant.partition("-")
     sources = PARITY / language
     if not (sources / "build.sh").exists():
         skip(f"there is no parity plugin in {sources.relative_to(SOURCE)}")
-    out = BUILD / "tests" / "parity" / language
+    out = BUILD / "tests" / "parity" / variant
     out.mkdir(parents=True, exist_ok=True)
     stamp = out / "stamp"
     newest = max(_newest(sources), _newest(SOURCE / "sdk" / language))
@@ -47,7 +49,7 @@ def parity_plugin(language: str) -> Path:
         if not stamp.exists() or stamp.stat().st_mtime < newest:
             done = subprocess.run(
                 [sources / "build.sh", out],
-                env={**os.environ, "PLUGIND_BUILD": str(BUILD)},
+                env={**os.environ, "PLUGIND_BUILD": str(BUILD), "PARITY_PACKAGES": packages},
                 capture_output=True,
                 text=True,
                 timeout=600,

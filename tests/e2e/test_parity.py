@@ -30,7 +30,7 @@ from reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 import processes
 from daemon import Daemon
 from direct_host import DirectHost, DirectPlugin
-from parity_plugins import INSTRUMENTED, LANGUAGES, PARITY, parity_plugin
+from parity_plugins import DIRECT, LANGUAGES, PARITY, parity_plugin
 from processes import eventually
 from settings import SLOWNESS
 
@@ -51,13 +51,14 @@ UNKNOWN = b"\xc2\x3e\x04what"
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "language" in metafunc.fixturenames:
-        direct = "daemon" not in metafunc.fixturenames
-        metafunc.parametrize("language", INSTRUMENTED if direct else LANGUAGES)
+        metafunc.parametrize("language", LANGUAGES)
+    elif "variant" in metafunc.fixturenames:
+        metafunc.parametrize("variant", DIRECT)
 
 
 @pytest.fixture
-def host(language: str) -> Iterator[DirectHost]:
-    direct = DirectHost(parity_plugin(language))
+def host(variant: str) -> Iterator[DirectHost]:
+    direct = DirectHost(parity_plugin(variant))
     try:
         yield direct
     finally:
@@ -72,6 +73,14 @@ def plugin(host: DirectHost) -> DirectPlugin:
 def test_every_row_has_its_test() -> None:
     tests = {name[5:] for name in globals() if name.startswith("test_")}
     assert tests - {"every_row_has_its_test"} == set(ROWS)
+
+
+def named(variant: str) -> str:
+    return f"parity-{variant.partition('-')[0]}"
+
+
+def sdk_language(variant: str) -> str:
+    return {"cpp": "c++"}.get(variant, variant.partition("-")[0])
 
 
 def refused(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
@@ -93,26 +102,26 @@ def echo(plugin: DirectPlugin, text: str = "hello") -> None:
 # ---- What it is, and who starts it ----
 
 
-def test_by_hand(host: DirectHost, language: str) -> None:
+def test_by_hand(host: DirectHost, variant: str) -> None:
     for cookie in ("SOMETHING=1", "PLUGIND_PLUGIN=2"):
         plugin = host.start(cookie=cookie)
         assert plugin.exit_code() == 1
         said = " ".join(plugin.stderr.lines)
-        assert f"parity-{language}" in said and "plugind" in said, said
+        assert named(variant) in said and "plugind" in said, said
         assert plugin.stdout.lines == []
 
 
-def test_info(host: DirectHost, language: str) -> None:
+def test_info(host: DirectHost, variant: str) -> None:
     for cookie in ("PLUGIND_PLUGIN=1", "SOMETHING=1"):
         plugin = host.start("--plugind-info", cookie=cookie)
         assert plugin.exit_code() == 0, plugin.stderr.lines
         plugin.stdout.wait(lambda line: "}" in line)
         info = json.loads("\n".join(plugin.stdout.lines))
         sdk = info.pop("sdk")
-        assert sdk["language"] == {"cpp": "c++"}.get(language, language)
+        assert sdk["language"] == sdk_language(variant)
         assert sdk["version"].count(".") == 2
         assert info == {
-            "name": f"parity-{language}",
+            "name": named(variant),
             "version": "1.2.3",
             "services": [SERVICE],
             "protocolVersions": [1, 2],
@@ -302,12 +311,12 @@ def agreed_of(plugin: DirectPlugin, capability: str) -> str:
     return plugin.parity.Agreed(pb.AgreedRequest(capability=capability), timeout=within(5)).version
 
 
-def test_negotiate(plugin: DirectPlugin, language: str) -> None:
+def test_negotiate(plugin: DirectPlugin, variant: str) -> None:
     said = negotiate(plugin)
-    assert (said.name, said.version) == (f"parity-{language}", "1.2.3")
+    assert (said.name, said.version) == (named(variant), "1.2.3")
     assert SERVICE in said.services
     assert json.loads(said.config_schema) == SCHEMA
-    assert said.sdk.language == {"cpp": "c++"}.get(language, language)
+    assert said.sdk.language == sdk_language(variant)
     capabilities = {one.name: (sorted(one.versions), one.required) for one in said.capabilities}
     assert len(capabilities) == len(said.capabilities)
     assert capabilities == {
@@ -703,7 +712,7 @@ def test_ready(daemon: Daemon, language: str) -> None:
     assert (plugin.protocol_version, plugin.plugin_version) == (2, "1.2.3")
     assert SERVICE in plugin.services
     assert dict(plugin.capabilities) == {name: "1.0" for name in BUILT_IN}
-    assert plugin.sdk.split()[0] == {"cpp": "c++"}.get(language, language)
+    assert plugin.sdk.split()[0] == sdk_language(language)
     answer = stub(daemon).Echo(pb.EchoRequest(text="hi"), timeout=within(5), metadata=TO_PARITY)
     assert answer.text == "hi"
     assert answer.metadata["plugind-caller"] == f"uid:{os.geteuid()}"
