@@ -20,6 +20,10 @@ Verdict Target::Judge(Plugin::State state, const std::string& instance) {
     case Goal::kStopped:
       if (state == Plugin::STOPPED) return Verdict::kReached;
       return state == Plugin::FAILED ? Verdict::kAskAgain : Verdict::kPending;
+    case Goal::kConfigured:
+      // Whether it has answered, a snapshot tells; one that takes a restart gets them with it.
+      if (state == Plugin::READY || state == Plugin::UNREADY) return Verdict::kAskAgain;
+      break;
     case Goal::kReady:
       break;
   }
@@ -50,6 +54,10 @@ Verdict Target::Judge(Plugin::State state, const std::string& instance) {
 Verdict Target::See(const Plugin& plugin) {
   const Verdict verdict = Judge(plugin.state(), plugin.instance());
   if (verdict != Verdict::kAskAgain) return verdict;
+  if (goal_ == Goal::kConfigured && plugin.state() != Plugin::STOPPED) {
+    if (plugin.settings().pending()) return Verdict::kPending;
+    return plugin.settings().refused().empty() ? Verdict::kReached : Verdict::kMissed;
+  }
   if (goal_ == Goal::kStopped) {
     // FAILED and not wanted: nothing of it runs, and nothing will.
     return !plugin.wanted() && plugin.pid() == 0 ? Verdict::kReached : Verdict::kPending;

@@ -16,7 +16,8 @@ namespace v1 = ::plugind::control::v1;
 enum class Goal {
   kReady,
   kStopped,
-  kGone,  // no longer configured
+  kGone,        // no longer configured
+  kConfigured,  // has answered to new settings
 };
 
 enum class Verdict {
@@ -45,7 +46,10 @@ class Target {
   // An event that came of the request or later.
   Verdict See(const v1::Event& event);
   // There is no such plugin any more.
-  Verdict SeeGone() const { return goal_ == Goal::kReady ? Verdict::kMissed : Verdict::kReached; }
+  Verdict SeeGone() const {
+    return goal_ == Goal::kReady || goal_ == Goal::kConfigured ? Verdict::kMissed
+                                                               : Verdict::kReached;
+  }
 
   // Whether a process has ended since the request; then its stderr tells why.
   bool EndedSince(const v1::Plugin& plugin) const;

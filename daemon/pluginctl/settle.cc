@@ -134,6 +134,12 @@ class Settling {
       progress_.Settle(name, fmt::format("{}: removed from the configuration", name));
       return true;
     }
+    if (each.target.goal() == Goal::kConfigured && !each.seen.settings().refused().empty()) {
+      progress_.Settle(name, fmt::format("{}: refuses its new settings and goes on with the old "
+                                         "ones: {}",
+                                         name, Printable(each.seen.settings().refused())));
+      return true;
+    }
     std::string text = fmt::format("{}: {}", name, StateName(state));
     if (!reason.empty()) text += fmt::format(": {}", Printable(reason));
     if (each.target.EndedSince(each.seen)) {
@@ -151,6 +157,8 @@ class Settling {
         return "removed";
       case Goal::kStopped:
         return "stopped";
+      case Goal::kConfigured:
+        return "has its new settings";
       case Goal::kReady:
         break;
     }

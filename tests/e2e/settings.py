@@ -19,6 +19,7 @@ REQUIRE_ALL = os.environ.get("PLUGIND_REQUIRE_ALL") == "1"
 # The sizes of the campaigns; run.sh takes a fraction of them where a sanitizer makes everything slower.
 BRAIN_KILLS = int(os.environ.get("PLUGIND_KILLS", "200"))
 PLUGIN_KILLS = int(os.environ.get("PLUGIND_PLUGIN_KILLS", "1000"))
+RELOADS = int(os.environ.get("PLUGIND_RELOADS", "1000"))
 LEDGER_CALLS = int(os.environ.get("PLUGIND_LEDGER_CALLS", "10000"))
 
 

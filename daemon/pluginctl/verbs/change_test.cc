@@ -280,6 +280,34 @@ TEST_F(ChangeTest, ReloadWaitsForWhatItTouched) {
   EXPECT_THAT(result.err, Not(HasSubstr("broken-before")));
 }
 
+TEST_F(ChangeTest, ReloadWaitsForTheAnswerToNewSettings) {
+  daemon_.Add("takes");
+  daemon_.Add("refuses");
+  daemon_.Add("silent-about-backoff");
+  v1::ReloadResponse response;
+  response.add_updated("takes");
+  response.add_updated("refuses");
+  response.add_updated("silent-about-backoff");
+  const auto pending = [](v1::Plugin& plugin) { plugin.mutable_settings()->set_pending(true); };
+  daemon_.SetReload(response, [&] {
+    daemon_.Add("takes", pending);
+    daemon_.Add("refuses", pending);
+  });
+  const auto reload = Begin({"reload"});
+  daemon_.AwaitFollowers(1);
+  daemon_.Add("takes", [](v1::Plugin& plugin) { plugin.mutable_settings()->set_generation(2); });
+  daemon_.Move("takes", {v1::Plugin::READY});
+  daemon_.Add("refuses", [](v1::Plugin& plugin) {
+    plugin.mutable_settings()->set_refused("limits.max: must be positive");
+  });
+  daemon_.Move("refuses", {v1::Plugin::READY});
+  const Result result = reload->Wait();
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("takes: has its new settings\n"));
+  EXPECT_THAT(result.err, HasSubstr("refuses: refuses its new settings and goes on with the old "
+                                    "ones: limits.max: must be positive\n"));
+}
+
 TEST_F(ChangeTest, ReloadOfABadConfigurationListsEveryError) {
   daemon_.FailOnce("Reload",
                    RichStatus(grpc::StatusCode::INVALID_ARGUMENT, "the configuration has 2 errors",

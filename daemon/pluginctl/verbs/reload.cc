@@ -38,6 +38,17 @@ void Tell(const v1::ReloadResponse& response) {
 
 bool ShouldRun(const v1::Plugin& plugin) { return plugin.enabled() && plugin.wanted(); }
 
+// Whether it was handed other settings, or is being restarted to be handed them.
+bool HasNewSettings(const Plugins& before, const Plugins& after, const std::string& name) {
+  const auto then = before.find(name);
+  const auto now = after.find(name);
+  if (then == before.end() || now == after.end()) return false;
+  if (!ShouldRun(then->second) || !ShouldRun(now->second)) return false;
+  const v1::Settings& settings = now->second.settings();
+  return settings.pending() || !settings.refused().empty() ||
+         settings.generation() != then->second.settings().generation();
+}
+
 // What to wait for after `response`. A plugin that is not to run before and after is left alone.
 void AwaitTouched(const v1::ReloadResponse& response, const Plugins& before, const Plugins& after,
                   std::vector<Awaited>* awaited) {
@@ -57,7 +68,15 @@ void AwaitTouched(const v1::ReloadResponse& response, const Plugins& before, con
   };
   for (const std::string& name : response.added()) add(name, true);
   for (const std::string& name : response.changed()) add(name, true);
-  for (const std::string& name : response.updated()) add(name, false);
+  for (const std::string& name : response.updated()) {
+    if (HasNewSettings(before, after, name)) {
+      const v1::Plugin& now = after.at(name);
+      awaited->push_back(
+          {Target(name, Goal::kConfigured, now, false), now, response.event_sequence()});
+    } else {
+      add(name, false);
+    }
+  }
   for (const std::string& name : response.removed()) {
     if (after.contains(name)) {  // still on its way out
       awaited->push_back({Target(name, Goal::kGone, after.at(name), false), after.at(name),

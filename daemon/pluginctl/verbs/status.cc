@@ -76,6 +76,16 @@ std::string Join(const Strings& strings) {
   return joined;
 }
 
+std::string DescribeSettings(const v1::Settings& settings) {
+  std::string words = fmt::format("the {}. that this process took, {} ago", settings.generation(),
+                                  FormatAge(Since(settings.accepted_at())));
+  if (settings.pending()) words += "; newer ones have been handed over";
+  if (!settings.refused().empty()) {
+    words += "; the configured ones are REFUSED: " + Printable(settings.refused());
+  }
+  return words;
+}
+
 std::string RenderDetail(const v1::Plugin& plugin, const Terminal& terminal) {
   Detail detail;
   std::string head =
@@ -110,13 +120,16 @@ std::string RenderDetail(const v1::Plugin& plugin, const Terminal& terminal) {
              fmt::format("{} ({} recent failures)", plugin.restarts(), plugin.recent_failures()));
   if (plugin.protocol_version() != 0)
     detail.Add("Protocol", std::to_string(plugin.protocol_version()));
+  detail.Add("Status", Printable(plugin.status_text()));
   detail.Add("Version", Printable(plugin.plugin_version()));
+  detail.Add("SDK", Printable(plugin.sdk()));
   detail.Add("Services", Join(plugin.services()));
   std::vector<std::string> capabilities;
   for (const auto& [name, version] : plugin.capabilities())
     capabilities.push_back(fmt::format("{} {}", name, version));
   std::ranges::sort(capabilities);
   detail.Add("Capabilities", Join(capabilities));
+  if (plugin.has_settings()) detail.Add("Settings", DescribeSettings(plugin.settings()));
   detail.Add("Address", Printable(plugin.address()));
   detail.Add("Direct", Printable(plugin.direct_address()));
   if (plugin.log_bytes_dropped() != 0)
