@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <optional>
-#include <string_view>
-#include <utility>
 
 #include "sdk/cpp/src/failure.h"
 
@@ -33,7 +30,9 @@ std::optional<int> Number(std::string_view digits) {
   return number;
 }
 
-std::optional<std::pair<int, int>> Version(std::string_view text) {
+}  // namespace
+
+std::optional<std::pair<int, int>> ParseVersion(std::string_view text) {
   const size_t dot = text.find('.');
   if (dot == std::string_view::npos) return std::nullopt;
   const auto major = Number(text.substr(0, dot));
@@ -42,14 +41,12 @@ std::optional<std::pair<int, int>> Version(std::string_view text) {
   return std::pair(*major, *minor);
 }
 
-}  // namespace
-
 void Capabilities::Add(const std::string& name, const std::string& version, bool required) {
   if (!IsName(name)) {
     throw Failure("\"" + name + "\" is no name of a capability: 1 to " + std::to_string(kMaxName) +
                   " letters, digits, \"-\", \"_\" and \".\"");
   }
-  const auto parsed = Version(version);
+  const auto parsed = ParseVersion(version);
   if (!parsed) {
     throw Failure("capability " + name + ": \"" + version + "\" is no version: MAJOR.MINOR");
   }

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace plugind::sdk {
@@ -13,6 +16,9 @@ struct Capability {
   std::vector<std::string> versions;  // the highest minor of each major, ascending
   bool required = false;
 };
+
+// "MAJOR.MINOR" as two numbers; nothing if it is not one.
+std::optional<std::pair<int, int>> ParseVersion(std::string_view text);
 
 class Capabilities {
  public:

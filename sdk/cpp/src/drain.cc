@@ -26,8 +26,11 @@ constexpr milliseconds kGoodbye{100};
 // Stands beside grpc::Server::Shutdown, which blocks, and hurries it.
 class Hurry {
  public:
-  Hurry(const Server& server, milliseconds timeout)
-      : server_(server), deadline_(steady_clock::now() + timeout), thread_([this] { Run(); }) {}
+  Hurry(const Server& server, milliseconds timeout, Late late)
+      : server_(server),
+        deadline_(steady_clock::now() + timeout),
+        late_(late),
+        thread_([this] { Run(); }) {}
   ~Hurry() {
     {
       std::lock_guard lock(mutex_);
@@ -52,11 +55,13 @@ class Hurry {
     }
     if (OverBy(deadline_ + kLastGrace)) return;
     log(LogLevel::kError, "calls are still running after their cancellation; ending without them");
+    if (late_ == Late::kAbort) std::abort();
     std::_Exit(0);
   }
 
   const Server& server_;
   const steady_clock::time_point deadline_;
+  const Late late_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool over_ = false;
@@ -65,8 +70,8 @@ class Hurry {
 
 }  // namespace
 
-void Drain(const Server& server, milliseconds timeout) {
-  const Hurry hurry(server, timeout);
+void Drain(const Server& server, milliseconds timeout, Late late) {
+  const Hurry hurry(server, timeout, late);
   server.server->Shutdown(std::chrono::system_clock::now() + timeout);
 }
 

@@ -9,9 +9,15 @@
 
 namespace plugind::sdk {
 
+// What becomes of a call that ignores even its cancellation.
+enum class Late {
+  kExit,   // the process ends with code 0
+  kAbort,  // it aborts, in a test
+};
+
 // Returns when every call is over. New calls are refused from the start; those that run at
-// `timeout` are cancelled; if one ignores even that for a second, this ends the process with code 0
-// and never returns.
-void Drain(const Server& server, std::chrono::milliseconds timeout);
+// `timeout` are cancelled; if one ignores even that for a second, `late` ends the process and this
+// never returns.
+void Drain(const Server& server, std::chrono::milliseconds timeout, Late late);
 
 }  // namespace plugind::sdk

@@ -45,6 +45,11 @@ Lifeline::~Lifeline() {
 
 void Lifeline::RequestStop() { eventfd_write(stop_.get(), 1); }
 
+bool Lifeline::StopRequested() const {
+  pollfd watched{stop_.get(), POLLIN, 0};
+  return poll(&watched, 1, 0) > 0;
+}
+
 void Lifeline::Attach() {
   if (!stop_.valid()) throw ErrnoFailure(EMFILE, "eventfd");
   int none = -1;

@@ -24,6 +24,9 @@ class Lifeline {
 
   void RequestStop();
 
+  // Whether anyone has, while nobody waits. On any thread.
+  bool StopRequested() const;
+
   // Takes over SIGTERM, SIGINT and SIGPIPE where they are at their defaults, until this object's
   // end, and remembers who the parent is. Only one Lifeline of a process may do so. Throws Failure.
   void Attach();

@@ -175,18 +175,22 @@ void Plugin::Impl::Shutdown(sdk::UnixListener& listener, sdk::StdoutCapture* cap
                             sdk::StdioService& stdio, const sdk::Server& server) {
   health.End();
   listener.Stop();
-  if (on_shutdown) {
-    try {
-      on_shutdown();
-    } catch (const std::exception& error) {
-      log(LogLevel::kError, "on_shutdown threw; going on without it",
-          {{"plugin", name}, {"error", error.what()}});
-    }
-  }
+  End();
   // What calls print from here on goes to the real stdout.
   if (capture != nullptr) capture->Stop();
   stdio.End();
-  sdk::Drain(server, shutdown_timeout);
+  sdk::Drain(server, shutdown_timeout, sdk::Late::kExit);
+}
+
+void Plugin::Impl::End() {
+  health.End();
+  if (!on_shutdown) return;
+  try {
+    on_shutdown();
+  } catch (const std::exception& error) {
+    log(LogLevel::kError, "on_shutdown threw; going on without it",
+        {{"plugin", name}, {"error", error.what()}});
+  }
 }
 
 Plugin::Plugin(std::string name, std::string version) : impl_(std::make_unique<Impl>()) {

@@ -54,6 +54,8 @@ struct Plugin::Impl {
   void Describe();
   // What serves the author's services, and `more` beside the SDK's own. After Describe.
   sdk::Server Build(const std::vector<grpc::Service*>& more);
+  // Tells host and author of the end: NOT_SERVING, then on_shutdown.
+  void End();
   void PrintInfo() const;
   void Explain(const sdk::Offer& offer, const std::string& program) const;
   void Serve(const sdk::Offer& offer);

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "sdk/cpp/src/struct_json.h"
+
 namespace plugind {
 namespace {
 
@@ -63,6 +65,13 @@ const Value* TakeField(const Value& value, std::string_view& rest) {
 
 }  // namespace
 
+google::protobuf::Struct sdk::StructFromJson(const std::string& json) {
+  google::protobuf::Struct table;
+  const auto status = google::protobuf::util::JsonStringToMessage(json, &table);
+  if (!status.ok()) throw std::invalid_argument("settings: " + status.ToString());
+  return table;
+}
+
 BadSetting::BadSetting(std::string field, std::string reason)
     : std::runtime_error(field.empty() ? reason : field + ": " + reason),
       violation_{std::move(field), std::move(reason)} {}
@@ -80,10 +89,7 @@ Settings::Settings(std::shared_ptr<const Value> value, std::string prefix)
     : value_(std::move(value)), prefix_(std::move(prefix)) {}
 
 Settings Settings::from_json(const std::string& json) {
-  google::protobuf::Struct table;
-  const auto status = google::protobuf::util::JsonStringToMessage(json, &table);
-  if (!status.ok()) throw std::invalid_argument("settings: " + status.ToString());
-  return Settings(table);
+  return Settings(sdk::StructFromJson(json));
 }
 
 // Null, too, is nothing: what JSON writes for a setting that is not given.

@@ -1,17 +1,32 @@
 // Calls to plugins through plugind, for programs and for plugins that call their peers.
 //
 // Example:
+//   #include <grpcpp/grpcpp.h>
 //   #include <plugind/client.h>
 //
-//   auto greeter = greeter::v1::Greeter::NewStub(plugind::Client().channel("greeter"));
-//   grpc::ClientContext context;
-//   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
-//   context.set_wait_for_ready(true);  // where plugind may be restarting
-//   const grpc::Status status = greeter->Greet(&context, request, &response);
-//   if (const auto error = plugind::error_info(status)) {
-//     std::cerr << error->reason << '\n';  // e.g. PLUGIN_UNAVAILABLE
-//     // kNo: the plugin has not seen it, and sending it again does no harm.
+//   #include <chrono>
+//   #include <iostream>
+//
+//   #include "greeter.grpc.pb.h"
+//
+//   // Greets; `again` is whether a call that failed may be sent once more without harm.
+//   bool Greet(greeter::v1::Greeter::Stub& greeter, const greeter::v1::GreetRequest& request,
+//              greeter::v1::GreetResponse& response, bool& again) {
+//     grpc::ClientContext context;
+//     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
+//     context.set_wait_for_ready(true);  // where plugind may be restarting
+//     const grpc::Status status = greeter.Greet(&context, request, &response);
+//     if (const auto error = plugind::error_info(status)) {
+//       std::cerr << error->reason << '\n';  // e.g. PLUGIN_UNAVAILABLE
+//     }
+//     // kNo: the plugin has not seen it.
 //     again = plugind::executed(context) == plugind::Executed::kNo;
+//     return status.ok();
+//   }
+//
+//   // Once, and kept: the channel is good for as long as the program runs.
+//   std::unique_ptr<greeter::v1::Greeter::Stub> Connect() {
+//     return greeter::v1::Greeter::NewStub(plugind::Client().channel("greeter"));
 //   }
 #pragma once
 

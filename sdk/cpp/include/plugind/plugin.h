@@ -1,5 +1,6 @@
 // Start here: everything that a plugin's author needs to serve gRPC services under plugind, or
-// under any host built on hashicorp/go-plugin.
+// under any host built on hashicorp/go-plugin. The SDK adds health (grpc.health.v1), reflection and
+// the services that hosts expect; do not compile health.proto into the plugin a second time.
 //
 // Example:
 //   #include <plugind/plugin.h>
@@ -20,9 +21,6 @@
 //         })
 //         .serve(argc, argv);
 //   }
-//
-// The SDK adds health (grpc.health.v1), reflection and the services that hosts expect; do not
-// compile health.proto into the plugin a second time.
 #pragma once
 
 #include <plugind/export.h>

@@ -1,0 +1,17 @@
+# Writes the example at the top of HEADER to EXAMPLE: what stands between "// Example:" and "#pragma once".
+file(READ "${HEADER}" text)
+string(FIND "${text}" "// Example:\n" begin)
+string(FIND "${text}" "#pragma once" end)
+if(begin LESS 0 OR end LESS begin)
+  message(FATAL_ERROR "${HEADER} does not open with an example")
+endif()
+math(EXPR begin "${begin} + 11")
+math(EXPR length "${end} - ${begin}")
+string(SUBSTRING "${text}" ${begin} ${length} example)
+string(REGEX REPLACE "\n// ? ? ?" "\n" example "${example}")
+# The compiler's messages are about the header.
+string(SUBSTRING "${text}" 0 ${begin} before)
+string(REGEX REPLACE "[^\n]+" "" before "${before}")
+string(LENGTH "${before}" lines)
+math(EXPR line "${lines} + 1")
+file(WRITE "${EXAMPLE}" "#line ${line} \"${HEADER}\"\n${example}")
