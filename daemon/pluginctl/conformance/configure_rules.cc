@@ -31,7 +31,8 @@ absl::Status Configured(Instance& instance, const contract::ConfigureRequest& re
   return absl::OkStatus();
 }
 
-// What it must refuse; nothing: nobody knows.
+// What it has to refuse, or what its schema does not allow and only a guess is; nothing: nobody
+// knows.
 std::optional<Struct> Refusable(const Bench& bench) {
   if (bench.subject().refused) return bench.subject().refused;
   return Violate(bench.facts().negotiated.config_schema(), bench.subject().accepted);
@@ -69,34 +70,45 @@ Finding UnknownFields(Bench& bench) {
   return instance->StillServing("after a Configure with unknown fields");
 }
 
-Finding Refuses(Bench& bench) {
-  if (!bench.facts().configures) return Unconfigured();
-  const auto settings = Refusable(bench);
-  if (!settings) return Skipped("it has no schema to break; name settings with --refuse");
-  ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
+// OK: it refuses them as it should.
+absl::Status Refused(Instance& instance, const Struct& settings, std::string_view what) {
   contract::ConfigureResponse response;
-  const grpc::Status status = instance->Configure(instance->Settings(*settings), &response);
-  if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) return Passed();
-  const std::string shown = settings->ShortDebugString();
+  const grpc::Status status = instance.Configure(instance.Settings(settings), &response);
+  if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) return absl::OkStatus();
   if (!status.ok()) {
-    return Failed(
-        fmt::format("given {} Configure ended with {}; expected violations or "
-                    "INVALID_ARGUMENT",
-                    shown, Words(status)));
+    return Error(absl::StatusCode::kUnavailable,
+                 "given {} Configure ended with {}; expected violations or INVALID_ARGUMENT", what,
+                 Words(status));
   }
   if (response.violations().empty())
-    return Failed(fmt::format(
-        "it took {}, which {}", shown,
-        bench.subject().refused ? "is what --refuse names" : "its own schema does not allow"));
+    return Error(absl::StatusCode::kFailedPrecondition, "it took {}", what);
   for (const contract::Violation& each : response.violations())
-    if (each.reason().empty()) return Failed("it refuses without a reason");
-  return Passed();
+    if (each.reason().empty())
+      return Error(absl::StatusCode::kFailedPrecondition, "it refused {} without a reason", what);
+  return absl::OkStatus();
+}
+
+Finding Refuses(Bench& bench) {
+  if (!bench.facts().configures) return Unconfigured();
+  if (!bench.subject().refused) return Skipped("name settings that it must refuse with --refuse");
+  ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
+  return Refused(*instance, *bench.subject().refused, "what --refuse names");
+}
+
+Finding Schema(Bench& bench) {
+  if (!bench.facts().configures) return Unconfigured();
+  const auto settings = Violate(bench.facts().negotiated.config_schema(), bench.subject().accepted);
+  if (!settings) return Skipped("it has no schema of which it is plain how to break it");
+  ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
+  return Refused(*instance, *settings,
+                 fmt::format("settings that its schema does not allow ({})",
+                             Printable(settings->ShortDebugString())));
 }
 
 Finding Keeps(Bench& bench) {
   if (!bench.facts().configures) return Unconfigured();
   const auto settings = Refusable(bench);
-  if (!settings) return Skipped("it has no schema to break; name settings with --refuse");
+  if (!settings) return Skipped("nobody knows what it refuses; name settings with --refuse");
   ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
   contract::ConfigureResponse response;
   const grpc::Status status = instance->Configure(instance->Settings(*settings), &response);
@@ -133,9 +145,12 @@ constexpr Rule kRules[] = {
     {"configure-unknown-fields", Level::kContract, Needs::kReady,
      "Fields and agreed capabilities that it does not know do not trouble it.", UnknownFields},
     {"configure-refuses", Level::kContract, Needs::kReady,
-     "It refuses settings that are not, with violations or INVALID_ARGUMENT: such as its own "
-     "schema does not allow, or those of --refuse.",
+     "Settings that are not, those of --refuse, it refuses with violations or INVALID_ARGUMENT.",
      Refuses},
+    {"configure-schema", Level::kAdvice, Needs::kReady,
+     "It refuses by itself what its schema does not allow: plugind would not hand it over, other "
+     "hosts may.",
+     Schema},
     {"configure-keeps", Level::kContract, Needs::kReady,
      "When it has refused settings, those before stand: it goes on serving.", Keeps},
     {"configure-concurrent", Level::kContract, Needs::kReady,

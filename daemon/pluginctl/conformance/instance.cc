@@ -19,6 +19,8 @@ constexpr std::array kBuiltIn = {"config.reload", "drain", "peer.calls", "log.st
 constexpr const char* kBuiltInVersion = "1.0";
 constexpr int kLargestMessage = 64 << 20;
 constexpr Milliseconds kBetweenChecks{20};
+// Waited for beyond the deadline, that "too late" can be told from "never".
+constexpr Milliseconds kTooLate{1000};
 
 std::shared_ptr<grpc::Channel> OpenChannel(const Handshake& handshake) {
   grpc::ChannelArguments arguments;
@@ -69,8 +71,7 @@ Instance::Instance(const Subject& subject, std::unique_ptr<HostProcess> process,
 }
 
 void Instance::AwaitHandshake(Deadline begun) {
-  // Twice what a host waits for a line at least, that "too late" can be told from "never".
-  const Deadline deadline = begun + 2 * subject_.timeout;
+  const Deadline deadline = begun + subject_.timeout + kTooLate;
   while (const auto line = process_->NextLine(deadline)) {
     if (!LooksLikeHandshake(line->text)) {
       handshake_.before.push_back(line->text);
@@ -92,7 +93,8 @@ absl::Status Instance::NoHandshake() {
   if (const auto ended = process_->AwaitEnd(DeadlineAfter(Milliseconds(500)))) {
     seen += fmt::format(", and ended with {}", ended->Words());
   } else {
-    seen += fmt::format(" within {} s, and is still running", 2 * subject_.timeout.count() / 1000);
+    seen +=
+        fmt::format(" within {} ms, and is still running", (subject_.timeout + kTooLate).count());
   }
   return absl::FailedPreconditionError(seen);
 }
