@@ -123,6 +123,23 @@ ELSEWHERE = {
         "tests/e2e/test_docs.py",
         "def test_the_presets_and_test_names_of_the_pages_exist(",
     ),
+    "PLUGIND_BUILD=build/release /usr/bin/python3 -m pytest -c tests/e2e/pytest.ini tests/e2e/test_parity.py -k python": (
+        "tests/e2e/test_docs.py",
+        "def test_the_presets_and_test_names_of_the_pages_exist(",
+    ),
+    **dict.fromkeys(
+        (
+            "python3 -m venv venv",
+            "venv/bin/pip install grpcio-tools PATH/TO/plugind/sdk/python",
+            "venv/bin/python -m grpc_tools.protoc -I . --python_out=. --grpc_python_out=. greeter.proto",
+            "venv/bin/python greeter.py --plugind-info",
+        ),
+        ("tests/e2e/test_python_sdk.py", "def test_the_readmes_commands_work("),
+    ),
+    "pluginctl plugin test ./greeter": (
+        "tests/e2e/test_plugin_test.py",
+        'rules_of(PLUGINS / "greeter", code=0)',
+    ),
     "tests/bench/run.sh record": ("tests/bench/CMakeLists.txt", "add_test(NAME bench_record"),
     "tests/bench/run.sh lifecycle": ("tests/bench/CMakeLists.txt", "add_test(NAME bench_smoke"),
     "tests/bench/run.sh lifecycle --samples 300 --sizes 1,500 --json results.json": (

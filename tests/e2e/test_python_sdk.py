@@ -89,6 +89,16 @@ def test_the_readmes_plugin_is_ten_lines_beside_its_methods(tmp_path: Path) -> N
     assert info["services"] == ["greeter.v1.Greeter"]
 
 
+def test_the_readmes_commands_work(tmp_path: Path) -> None:
+    parity_plugin("python-newest")  # skips where there is no venv
+    (tmp_path / "greeter.proto").write_text(block("proto"))
+    (tmp_path / "greeter.py").write_text(block("python"))
+    commands = block("sh").replace("PATH/TO/plugind", str(SOURCE))
+    commands = commands.replace("python3 -m venv", "/usr/bin/python3 -m venv")
+    said = run("bash", "-ec", commands, cwd=tmp_path)
+    assert json.loads(said.splitlines()[-1])["services"] == ["greeter.v1.Greeter"]
+
+
 def test_the_readmes_plugin_runs_under_plugind(daemon: Daemon) -> None:
     folder = daemon.root / "greeter"
     folder.mkdir()
