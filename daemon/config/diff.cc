@@ -9,12 +9,13 @@ namespace {
 // not compile before somebody has decided on which side it is.
 auto ProcessPart(const PluginConfig& config) {
   const auto& [name, file, command, enabled, env, working_directory, user, group, identity,
-               magic_cookie, protocol_versions, allow_tcp, start_timeout, restart, after, backoff,
-               quarantine, health, stop, limits, call, access, capabilities, settings] = config;
+               magic_cookie, protocol_versions, allow_tcp, auto_mtls, start_timeout, restart, after,
+               backoff, quarantine, health, stop, limits, call, access, capabilities, settings,
+               config_schema] = config;
   // `identity` stands for `user` and `group`: another name for the same ids changes nothing for the
   // process.
   return std::tie(name, command, env, working_directory, identity, magic_cookie, protocol_versions,
-                  allow_tcp, limits, capabilities);
+                  allow_tcp, auto_mtls, limits, capabilities);
 }
 
 }  // namespace

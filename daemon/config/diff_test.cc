@@ -43,6 +43,7 @@ const std::vector<Change>& Changes() {
       {"magic_cookie", true, [](PluginConfig& c) { c.magic_cookie.value = "2"; }},
       {"protocol_versions", true, [](PluginConfig& c) { c.protocol_versions.push_back(9); }},
       {"allow_tcp", true, [](PluginConfig& c) { c.allow_tcp = !c.allow_tcp; }},
+      {"auto_mtls", true, [](PluginConfig& c) { c.auto_mtls = !c.auto_mtls; }},
       {"start_timeout", false, [](PluginConfig& c) { c.start_timeout += seconds(1); }},
       {"restart", false, [](PluginConfig& c) { c.restart = Restart::kNever; }},
       {"after", false, [](PluginConfig& c) { c.after.emplace_back("kv"); }},
@@ -55,6 +56,7 @@ const std::vector<Change>& Changes() {
       {"access", false, [](PluginConfig& c) { c.access.callers.emplace_back("*"); }},
       {"capabilities", true, [](PluginConfig& c) { c.capabilities.require.emplace_back("a"); }},
       {"settings", false, [](PluginConfig& c) { c.settings += " "; }},
+      {"config_schema", false, [](PluginConfig& c) { c.config_schema = "/kv.json"; }},
   };
   return kChanges;
 }
@@ -63,9 +65,9 @@ TEST(DiffTest, ClassifiesEveryField) {
   const PluginConfig config;
   // A field more or less makes this binding fail to compile; it then belongs in Changes() too.
   const auto& [f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14, f15, f16, f17, f18, f19,
-               f20, f21, f22, f23, f24] = config;
+               f20, f21, f22, f23, f24, f25, f26] = config;
   static_cast<void>(f1);
-  EXPECT_EQ(Changes().size(), 24u);
+  EXPECT_EQ(Changes().size(), 26u);
 }
 
 class ChangeTest : public ::testing::TestWithParam<Change> {};

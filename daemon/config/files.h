@@ -21,6 +21,10 @@ struct PluginFile {
   PluginConfig config;
   Position name_at;                // of line 0 when the name is the file's stem
   std::vector<Position> after_at;  // one for each of config.after
+  Table settings_table;            // [config], of which config.settings is the JSON
+  Position settings_at;            // of line 0 when there is none
+  bool settings_good = false;      // so that they can be held to a schema, whatever else is wrong
+  Position config_schema_at;
   std::vector<Setting> settings;
   std::vector<Problem> problems;
 };

@@ -10,6 +10,7 @@
 
 #include "daemon/config/across.h"
 #include "daemon/config/files.h"
+#include "daemon/config/settings_check.h"
 
 namespace plugind::config {
 namespace {
@@ -28,7 +29,8 @@ void LoadDaemonFile(const SourceFile& source, LoadResult* result) {
   MoveInto(&result->problems, std::move(parsed.problems));
 }
 
-void LoadPluginFiles(const std::vector<SourceFile>& sources, LoadResult* result) {
+void LoadPluginFiles(const std::vector<SourceFile>& sources, const SchemaSources& schemas,
+                     LoadResult* result) {
   std::vector<PluginFile> files;
   for (const auto& source : sources) {
     if (source.trouble.empty()) {
@@ -43,6 +45,8 @@ void LoadPluginFiles(const std::vector<SourceFile>& sources, LoadResult* result)
   }
   CheckAcross(files, &result->problems);
   for (auto& file : files) {
+    if (file.settings_good && (schemas.only.empty() || schemas.only == file.config.name))
+      CheckSettings(file, schemas, &file.problems, &result->notes);
     MoveInto(&result->settings, std::move(file.settings));
     MoveInto(&result->problems, std::move(file.problems));
     const auto name = file.config.name;
@@ -71,15 +75,15 @@ std::string Problem::ToString() const {
   return fmt::format("{}:{}:{}: {}", file, line, column, message);
 }
 
-LoadResult Load(const std::string& file, const LoadOptions& options) {
-  return Load(ReadSources(file, options));
+LoadResult Load(const std::string& file, const LoadOptions& options, const SchemaSources& schemas) {
+  return Load(ReadSources(file, options), schemas);
 }
 
-LoadResult Load(const Sources& sources) {
+LoadResult Load(const Sources& sources, const SchemaSources& schemas) {
   LoadResult result;
   result.problems = sources.problems;
   LoadDaemonFile(sources.daemon, &result);
-  LoadPluginFiles(sources.plugins, &result);
+  LoadPluginFiles(sources.plugins, schemas, &result);
   std::stable_sort(result.problems.begin(), result.problems.end(),
                    [](const Problem& a, const Problem& b) {
                      return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);

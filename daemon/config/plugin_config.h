@@ -93,6 +93,7 @@ struct PluginConfig {
   MagicCookie magic_cookie;
   std::vector<uint32_t> protocol_versions = {1};
   bool allow_tcp = false;  // `network` has "tcp"
+  bool auto_mtls = false;  // go-plugin's: connections to it speak TLS
   Duration start_timeout = seconds(10);
   Restart restart = Restart::kOnFailure;
   std::vector<std::string> after;
@@ -104,7 +105,8 @@ struct PluginConfig {
   Call call;
   Access access;
   Capabilities capabilities;
-  std::string settings;  // the [config] table as JSON with sorted keys; "{}" when absent
+  std::string settings;       // the [config] table as JSON with sorted keys; "{}" when absent
+  std::string config_schema;  // a file, absolute; empty: what the plugin publishes
   friend bool operator==(const PluginConfig&, const PluginConfig&) = default;
 };
 

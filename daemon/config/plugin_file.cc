@@ -175,12 +175,30 @@ void ReadCalls(Reader& reader, PluginConfig* config) {
   capabilities.Read("require", &config->capabilities.require, CheckCapability);
 }
 
-void ReadSettings(Section& top, std::string* settings) {
-  *settings = "{}";
+void ReadSettings(Section& top, PluginFile* result) {
+  auto& config = result->config;
+  top.Read("config_schema", &config.config_schema, CheckNotEmpty);
+  if (!config.config_schema.empty()) {
+    config.config_schema = ResolvePath(config.config_schema, config.file);
+    result->config_schema_at = top.Find("config_schema")->value.at;
+    top.Amend("config_schema", Quote(config.config_schema));
+  }
+  config.settings = "{}";
   const auto* table = top.ReadTable("config");
+  result->settings_good = table != nullptr || top.Find("config") == nullptr;
   if (table == nullptr) return;
-  *settings = SettingsAsJson(
-      *table, [&](Position at, std::string message) { top.Reject(at, std::move(message)); });
+  const auto reject = [&](Position at, std::string message) {
+    result->settings_good = false;
+    top.Reject(at, std::move(message));
+  };
+  result->settings_at = top.Find("config")->at;
+  result->settings_table = *table;
+  config.settings = SettingsAsJson(*table, reject);
+  if (config.settings.size() > kMaxSettingsBytes) {
+    reject(result->settings_at,
+           fmt::format("[config] has {} bytes as JSON, at most {} are handed over",
+                       config.settings.size(), kMaxSettingsBytes));
+  }
   for (const auto& entry : *table) top.NoteIn("config", entry);
 }
 
@@ -198,6 +216,7 @@ void ReadAll(Reader& reader, const std::string& file, PluginFile* result) {
   ReadIdentity(top, &config);
   top.Read("protocol_versions", &config.protocol_versions, Range<uint32_t>{1, INT32_MAX});
   ReadNetwork(top, &config);
+  top.Read("auto_mtls", &config.auto_mtls);
   top.Read("start_timeout", &config.start_timeout, kSomeTime);
   top.ReadWord("restart", &config.restart,
                {{"always", Restart::kAlways},
@@ -209,7 +228,7 @@ void ReadAll(Reader& reader, const std::string& file, PluginFile* result) {
   ReadPolicies(reader, &config);
   ReadLimits(reader, &config.limits);
   ReadCalls(reader, &config);
-  ReadSettings(top, &config.settings);
+  ReadSettings(top, result);
 }
 
 }  // namespace

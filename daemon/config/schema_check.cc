@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "daemon/config/json.h"
 #include "daemon/config/schema_node.h"
 #include "daemon/config/suggest.h"
 #include "daemon/config/value.h"
@@ -534,9 +535,8 @@ std::string Misfit::ToString() const {
 }
 
 std::vector<Misfit> Schema::Check(std::string_view settings) const {
-  if (schema::Nesting(settings) > schema::kMaxSettingsNesting) {
-    return {
-        {{}, false, "", fmt::format("nested deeper than {} levels", schema::kMaxSettingsNesting)}};
+  if (schema::Nesting(settings) > kMaxSettingsNesting) {
+    return {{{}, false, "", fmt::format("nested deeper than {} levels", kMaxSettingsNesting)}};
   }
   const auto json = nlohmann::json::parse(settings, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return {{{}, false, "", "not JSON"}};

@@ -23,8 +23,6 @@ inline constexpr NodeId kNone = UINT32_MAX;
 // Subschemas that look at the same value, one inside the other; with the nesting of settings it
 // bounds the stack.
 inline constexpr size_t kMaxInPlace = 32;
-// Of settings and of schemas.
-inline constexpr size_t kMaxSettingsNesting = 32;
 inline constexpr size_t kMaxSchemaNesting = 64;
 
 // Bits of Node::types.

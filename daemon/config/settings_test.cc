@@ -20,6 +20,7 @@ command = ["./kv", "a \"b\" \u001b"]
 env = { LANG = "C.UTF-8", "a-b" = "", "dotted.name" = "x" }
 protocol_versions = [3, 1]
 network = ["unix", "tcp"]
+auto_mtls = true
 after = []
 [health]
 interval = "90s"

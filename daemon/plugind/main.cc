@@ -34,11 +34,13 @@ int Fail(const absl::Status& status) {
 
 int CheckConfig(const CommandLine& line) {
   const auto loaded =
-      plugind::config::Load(line.paths.config_file, {.file_required = line.paths.config_required});
+      plugind::config::Load(line.paths.config_file, {.file_required = line.paths.config_required},
+                            {.named = true, .state_dir = line.paths.state_dir});
   if (line.output == "json") {
-    std::cout << plugind::config::ProblemsAsJson(loaded.problems) << '\n';
+    std::cout << plugind::config::ProblemsAsJson(loaded.problems, loaded.notes) << '\n';
   } else {
     for (const auto& problem : loaded.problems) std::cerr << problem.ToString() << '\n';
+    for (const auto& note : loaded.notes) std::cerr << "note: " << note.ToString() << '\n';
     if (loaded.ok()) {
       std::cout << line.paths.config_file << ": good, " << loaded.config.plugins.size()
                 << " plugin(s)\n";
