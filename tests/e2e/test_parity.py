@@ -241,10 +241,7 @@ def test_reflection(plugin: DirectPlugin) -> None:
         for file in described.file_descriptor_response.file_descriptor_proto
     ]
     (service,) = [
-        service
-        for file in files
-        if file.package == "parity.v1"
-        for service in file.service
+        service for file in files if file.package == "parity.v1" for service in file.service
     ]
     assert {method.name for method in service.method} == {
         method.name for method in pb.DESCRIPTOR.services_by_name["Parity"].methods
@@ -383,7 +380,7 @@ def test_agreed(plugin: DirectPlugin) -> None:
 def test_settings(plugin: DirectPlugin) -> None:
     assert settings_of(plugin) == {}
     rich = {
-        "greeting": "Grüß Gott, 世界 \"quoted\"\n",
+        "greeting": 'Grüß Gott, 世界 "quoted"\n',
         "limits": {"max": 10, "ratio": 0.25, "deep": {"deeper": [1, [2, {"three": 3}]]}},
         "flags": [True, False, None, -1, 1e300, ""],
         "empty": {},
@@ -577,7 +574,9 @@ def test_log(plugin: DirectPlugin) -> None:
     echo(plugin)
     message = 'disk "a"\nis full, ünd \\ so'
     for level in ("trace", "debug", "info", "warn", "error"):
-        request = pb.LogRequest(level=level, message=message, fields={"disk": "sda\n1", "level": "x"})
+        request = pb.LogRequest(
+            level=level, message=message, fields={"disk": "sda\n1", "level": "x"}
+        )
         plugin.parity.Log(request, timeout=within(5))
         line = plugin.stderr.wait(lambda line: f'"{level}"' in line and "disk" in line, within=1)
         entry = json.loads(line)
@@ -675,9 +674,7 @@ def test_set_status(host: DirectHost) -> None:
     with gateway(path) as one:
         plugin = host.start(env={"PLUGIND_HOST_ADDRESS": one.address})
         set_status(plugin, "replaying, 40 %")
-        eventually(
-            lambda: one.statuses == ["replaying, 40 %"], within=within(2), what="the status"
-        )
+        eventually(lambda: one.statuses == ["replaying, 40 %"], within=within(2), what="the status")
         one.code = grpc.StatusCode.UNIMPLEMENTED
         set_status(plugin, "to an old host")
         one.silent.clear()
@@ -727,7 +724,9 @@ def test_hot_reload(daemon: Daemon, language: str) -> None:
 
     def change(code: int = 0, **config: Any) -> str:
         program = parity_plugin(language)
-        daemon.plugin("parity", [program], protocol_versions=[1, 2], access={"calls": []}, config=config)
+        daemon.plugin(
+            "parity", [program], protocol_versions=[1, 2], access={"calls": []}, config=config
+        )
         done = daemon.ctl("reload", code=code)
         return done.stdout + done.stderr
 
@@ -783,9 +782,11 @@ def test_daemon_killed(daemon: Daemon, language: str) -> None:
 
     def call_other() -> int:
         request = pb.CallPeerRequest(name="other", text="hello")
-        return stub(daemon).CallPeer(
-            request, metadata=TO_PARITY, timeout=within(10), wait_for_ready=True
-        ).code
+        return (
+            stub(daemon)
+            .CallPeer(request, metadata=TO_PARITY, timeout=within(10), wait_for_ready=True)
+            .code
+        )
 
     assert call_other() == OK
     daemon.wait_brain_after(daemon.kill_brain())

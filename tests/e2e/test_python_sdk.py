@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 
 from daemon import Daemon
 from parity_plugins import parity_plugin
-from settings import SLOWNESS, SOURCE
+from requirements import skip
+from settings import BUILD, SLOWNESS, SOURCE
 
 SDK = SOURCE / "sdk" / "python"
 PACKAGES = ("python", "python-newest")  # Debian's, and what PyPI has
@@ -23,9 +25,7 @@ def venv(variant: str) -> Path:
 
 
 def run(*command: str | Path, cwd: Path, code: int = 0) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=200 * SLOWNESS
-    )
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=200 * SLOWNESS)
     assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 
@@ -33,7 +33,9 @@ def run(*command: str | Path, cwd: Path, code: int = 0) -> str:
 @pytest.mark.parametrize("variant", PACKAGES)
 def test_its_own_tests_pass(variant: str, tmp_path: Path) -> None:
     python = venv(variant) / "bin" / "python"
-    said = run(python, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", SDK / "tests", cwd=tmp_path)
+    said = run(
+        python, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", SDK / "tests", cwd=tmp_path
+    )
     assert re.search(r"\d\d passed", said), said
 
 
@@ -52,9 +54,9 @@ def test_what_is_installed_is_a_typed_package(variant: str, tmp_path: Path) -> N
 def test_the_descriptors_are_what_the_protos_make(tmp_path: Path) -> None:
     made = tmp_path / "contract.binpb"
     run(SDK / "generate.sh", made, cwd=tmp_path)
-    assert made.read_bytes() == (SDK / "src" / "plugind" / "contract.binpb").read_bytes(), (
-        "run sdk/python/generate.sh"
-    )
+    assert (
+        made.read_bytes() == (SDK / "src" / "plugind" / "contract.binpb").read_bytes()
+    ), "run sdk/python/generate.sh"
 
 
 def block(language: str, at: int = 0) -> str:
@@ -62,25 +64,32 @@ def block(language: str, at: int = 0) -> str:
     return blocks[at]
 
 
-def first_plugin(folder: Path) -> Path:
-    """The README's, with stubs as Debian makes them."""
-    (folder / "greeter.proto").write_text(block("proto"))
-    (folder / "greeter.py").write_text(block("python"))
+def stubs(proto: Path, folder: Path) -> None:
+    """As Debian makes them."""
     run(
         "protoc",
         f"--python_out={folder}",
         f"--grpc_out={folder}",
         "--plugin=protoc-gen-grpc=/usr/bin/grpc_python_plugin",
-        f"-I{folder}",
-        "greeter.proto",
+        f"-I{proto.parent}",
+        proto.name,
         cwd=folder,
     )
+
+
+def first_plugin(folder: Path) -> Path:
+    """The README's."""
+    (folder / "greeter.proto").write_text(block("proto"))
+    (folder / "greeter.py").write_text(block("python"))
+    stubs(folder / "greeter.proto", folder)
     return folder / "greeter.py"
 
 
 def test_the_readmes_plugin_is_ten_lines_beside_its_methods(tmp_path: Path) -> None:
     lines = [line for line in block("python").splitlines() if line.strip()]
-    method = [line for line in lines if line.startswith("    ") and ("def " in line or "return" in line)]
+    method = [
+        line for line in lines if line.startswith("    ") and ("def " in line or "return" in line)
+    ]
     assert len(lines) - len(method) <= 10
     python = venv("python") / "bin" / "python"
     said = run(python, first_plugin(tmp_path), cwd=tmp_path, code=1)
@@ -114,5 +123,29 @@ def test_the_readmes_tests_are_right(tmp_path: Path) -> None:
         (tmp_path / f"test_readme_{at}.py").write_text(block("python", at))
     python = venv("python") / "bin" / "python"
     run(python, "-c", "import test_readme_1", cwd=tmp_path)
-    said = run(python, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "test_readme_2.py", cwd=tmp_path)
+    said = run(
+        python,
+        "-B",
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "test_readme_2.py",
+        cwd=tmp_path,
+    )
     assert "1 passed" in said
+
+
+def test_a_go_plugin_host_drives_a_python_plugin(tmp_path: Path) -> None:
+    host = BUILD / "tests" / "go_plugin_host"
+    if not host.exists():
+        skip("the go-plugin host was not built: no Go 1.24 or later is on the PATH")
+    shutil.copy(SDK / "tests" / "sample_greeter.py", tmp_path)
+    stubs(SOURCE / "plugins" / "greeter" / "greeter.proto", tmp_path)
+    program = tmp_path / "greeter"
+    program.write_text(
+        f'#!/bin/sh\nexec {venv("python")}/bin/python {tmp_path}/sample_greeter.py\n'
+    )
+    program.chmod(0o755)
+    assert "clean exit" in run(host, program, cwd=tmp_path)

@@ -14,7 +14,7 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
 fi
 if [[ ${PARITY_PACKAGES:-} == newest ]]; then
   "$python" -m venv "$out/venv"
-  "${pip[@]}" --upgrade "$sdk" grpcio grpcio-tools pytest
+  "${pip[@]}" --upgrade "$sdk[mtls]" grpcio grpcio-tools pytest
   "$out/venv/bin/python" -m grpc_tools.protoc -I "$here/.." \
     --python_out="$out" --grpc_python_out="$out" parity.proto
 else

@@ -25,9 +25,7 @@ class Parity(parity_pb2_grpc.ParityServicer):
 
     def Echo(self, request: pb.EchoRequest, context: grpc.ServicerContext) -> pb.EchoResponse:
         metadata = {
-            key: value
-            for key, value in context.invocation_metadata()
-            if not key.endswith("-bin")
+            key: value for key, value in context.invocation_metadata() if not key.endswith("-bin")
         }
         return pb.EchoResponse(text=request.text, metadata=metadata)
 

@@ -40,7 +40,9 @@ def test_what_both_sides_have_is_agreed(plugin: plugind.Plugin) -> None:
         assert plugin.agreed("mine.alone") is plugin.agreed("theirs.alone") is None
 
 
-def test_a_required_capability_that_the_host_lacks_refuses_the_start(plugin: plugind.Plugin) -> None:
+def test_a_required_capability_that_the_host_lacks_refuses_the_start(
+    plugin: plugind.Plugin,
+) -> None:
     plugin.requires("host.clock", "2.0")
     with pytest.raises(StartRefused, match="host.clock"):
         FakeHost(plugin, capabilities={"host.clock": "1.0"}).__enter__()
@@ -99,7 +101,9 @@ def test_settings_that_are_refused_at_once_refuse_the_start(plugin: plugind.Plug
 
 def test_peers_are_called_by_name_and_others_are_denied(plugin: plugind.Plugin) -> None:
     host = FakeHost(plugin)
-    host.add_peer("kv", add_sample, Sample(b"from kv")).add_peer("db", add_sample, Sample(b"from db"))
+    host.add_peer("kv", add_sample, Sample(b"from kv")).add_peer(
+        "db", add_sample, Sample(b"from db")
+    )
     with host:
         assert call(host.channel, b"peer:kv") == b"from kv"
         assert call(host.channel, b"peer:db") == b"from db"
@@ -183,7 +187,9 @@ def test_a_call_that_takes_every_worker_leaves_health_answered(plugin: plugind.P
         assert [one.result() for one in calls] == [b"x"] * 3
 
 
-def test_reflection_knows_our_services_and_says_what_it_does_not_know(plugin: plugind.Plugin) -> None:
+def test_reflection_knows_our_services_and_says_what_it_does_not_know(
+    plugin: plugind.Plugin,
+) -> None:
     from plugind import _wire
 
     with FakeHost(plugin) as host:
@@ -199,7 +205,9 @@ def test_reflection_knows_our_services_and_says_what_it_does_not_know(plugin: pl
                 _wire.put_text(6, "google.protobuf.Struct"),
             ]
             services, symbol, file, unknown, other = reflect(iter(asked), timeout=10)
-            names = [_wire.text(one, 1) for one in _wire.all_bytes(_wire.all_bytes(services, 6)[0], 1)]
+            names = [
+                _wire.text(one, 1) for one in _wire.all_bytes(_wire.all_bytes(services, 6)[0], 1)
+            ]
             assert {SERVICE, "grpc.health.v1.Health", "plugind.plugin.v1.Plugin"} <= set(names)
             files = _wire.all_bytes(_wire.all_bytes(symbol, 4)[0], 1)
             assert {_wire.text(one, 1) for one in files} == {

@@ -109,3 +109,35 @@ def test_the_certificate_is_what_go_plugin_reads() -> None:
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["localhost"]
     assert len(text) > 50
+
+
+@pytest.mark.skipif("not __import__('importlib.util').util.find_spec('cryptography')")
+def test_with_automtls_the_host_alone_gets_in(plugin: plugind.Plugin, tmp_path: Path) -> None:
+    import base64
+    import ssl
+
+    import grpc
+    from plugind import _mtls
+    from plugind._server import Server
+
+    from conftest import call
+
+    host_key, host_certificate = _mtls.key_and_certificate()
+    text, listening = _mtls.credentials(host_certificate)
+    server = Server(plugin._spec, plugin._health, plugin._contract, plugin.stop)
+    server.listen(f"{tmp_path}/p.sock", listening)
+    server.start()
+    der = base64.b64decode(text + "=" * (-len(text) % 4))
+    ours = ssl.DER_cert_to_PEM_cert(der).encode()
+
+    def dial(key: bytes, certificate: bytes) -> grpc.Channel:
+        credentials = grpc.ssl_channel_credentials(ours, key, certificate)
+        options = [("grpc.ssl_target_name_override", "localhost")]
+        return grpc.secure_channel(f"unix:{tmp_path}/p.sock", credentials, options)
+
+    with dial(host_key, host_certificate) as channel:
+        assert call(channel, b"hello") == b"hello"
+    with dial(*_mtls.key_and_certificate()) as channel:
+        with pytest.raises(grpc.RpcError):
+            call(channel, b"hello")
+    server.end()

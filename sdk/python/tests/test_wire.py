@@ -8,7 +8,13 @@ from typing import Any
 
 import plugind
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory, struct_pb2
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    json_format,
+    message_factory,
+    struct_pb2,
+)
 from plugind import _wire
 
 RICH = {
@@ -58,7 +64,9 @@ def test_settings_are_written_as_protobuf_reads_them() -> None:
 def test_settings_that_are_nested_too_deeply_are_refused() -> None:
     data = b""
     for _ in range(5 * _wire.MAX_DEPTH):
-        data = _wire.put_bytes(1, _wire.put_text(1, "a") + _wire.put_bytes(2, _wire.put_bytes(5, data)))
+        data = _wire.put_bytes(
+            1, _wire.put_text(1, "a") + _wire.put_bytes(2, _wire.put_bytes(5, data))
+        )
     with pytest.raises(ValueError, match="nested too deeply"):
         _wire.table(data)
 
@@ -99,7 +107,9 @@ def test_garbage_is_an_error_or_a_message_and_nothing_else() -> None:
             pass
 
 
-@pytest.mark.parametrize("data", [b"\x0a", b"\x0a\x05abc", b"\x08", b"\x08" + b"\xff" * 11, b"\x0b"])
+@pytest.mark.parametrize(
+    "data", [b"\x0a", b"\x0a\x05abc", b"\x08", b"\x08" + b"\xff" * 11, b"\x0b"]
+)
 def test_a_message_that_is_cut_off_is_an_error(data: bytes) -> None:
     with pytest.raises(ValueError):
         list(_wire.fields(data))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
 from typing import Tuple
 
@@ -16,8 +15,8 @@ LIFE = datetime.timedelta(days=365 * 30)
 SKEW = datetime.timedelta(seconds=30)
 
 
-def credentials(client_certificate: bytes) -> Tuple[str, grpc.ServerCredentials]:
-    """Ours as the handshake has it (base64 of DER, unpadded), and what the server listens with."""
+def key_and_certificate() -> Tuple[bytes, bytes]:
+    """Both as PEM. Nobody else has seen the key, and nothing keeps it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -47,13 +46,20 @@ def credentials(client_certificate: bytes) -> Tuple[str, grpc.ServerCredentials]
         .add_extension(x509.ExtendedKeyUsage(both), critical=False)
         .sign(key, hashes.SHA256())
     )
-    encoding = serialization.Encoding
     private = key.private_bytes(
-        encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
     )
+    return private, certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def credentials(client_certificate: bytes) -> Tuple[str, grpc.ServerCredentials]:
+    """Our certificate as the handshake has it (base64 of DER, unpadded), and what the server listens with."""
+    key, certificate = key_and_certificate()
     listening = grpc.ssl_server_credentials(
-        [(private, certificate.public_bytes(encoding.PEM))],
-        root_certificates=client_certificate,
-        require_client_auth=True,
+        [(key, certificate)], root_certificates=client_certificate, require_client_auth=True
     )
-    return base64.b64encode(certificate.public_bytes(encoding.DER)).decode().rstrip("="), listening
+    # PEM is base64 of DER between two lines.
+    body = "".join(certificate.decode().strip().splitlines()[1:-1])
+    return body.rstrip("="), listening

@@ -76,7 +76,11 @@ class Stdio:
     def handler(self) -> grpc.GenericRpcHandler:
         return grpc.method_handlers_generic_handler(
             "plugin.GRPCStdio",
-            {"StreamStdio": grpc.unary_stream_rpc_method_handler(on_pool(self._pool, self._stream))},
+            {
+                "StreamStdio": grpc.unary_stream_rpc_method_handler(
+                    on_pool(self._pool, self._stream)
+                )
+            },
         )
 
     def put(self, data: bytes) -> bool:

@@ -47,9 +47,7 @@ class _To(
     def __init__(self, name: str) -> None:
         self._address = ("plugind-plugin", name)
 
-    def _call(
-        self, continuation: Callable[[Any, Any], Any], details: Any, request: Any
-    ) -> Any:
+    def _call(self, continuation: Callable[[Any, Any], Any], details: Any, request: Any) -> Any:
         addressed = _CallDetails(
             details.method,
             details.timeout,

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Callable, List, Mapping, NoReturn, Optional, Sequence, Tuple, TypeVar, Union
+import threading
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
 import grpc
 
 from ._contract import Contract
 from ._health import Health
 from ._spec import ConfigureHook, NoHost, Settings, Spec
+
+if TYPE_CHECKING:
+    from ._peers import Host
 
 Implementation = TypeVar("Implementation")
 
@@ -26,7 +42,10 @@ class Plugin:
         self._spec = Spec(name, version)
         self._health = Health(self._spec)
         self._contract = Contract(self._spec)
-        self._host: Any = None
+        # Where the host's services are; None under a host that has none.
+        self._host_address: Optional[str] = None
+        self._connected: Optional[Host] = None
+        self._connecting = threading.Lock()
         self._on_stop: Optional[Callable[[], None]] = None
         self._stopped_early = False
 
@@ -38,7 +57,7 @@ class Plugin:
         implementation: Implementation,
     ) -> Plugin:
         """Serves `implementation`; `add_to_server` is the generated add_…Servicer_to_server. Call it for each service."""
-        add_to_server(implementation, self._spec.recorder)  # type: ignore[arg-type]
+        add_to_server(implementation, self._spec.recorder)
         return self
 
     def provides(self, capability: str, version: str = "1.0") -> Plugin:
@@ -138,15 +157,16 @@ class Plugin:
 
         Whom this plugin may call is `[access] calls` in its configuration. Raises NoHost under a host other than plugind.
         """
-        if self._host is None:
-            raise NoHost("no peers to call: PLUGIND_HOST_ADDRESS is not set, so the host is not plugind")
-        channel: grpc.Channel = self._host.peer(name)
-        return channel
+        host = self._host()
+        if host is None:
+            raise NoHost("no peers: PLUGIND_HOST_ADDRESS is not set, so the host is not plugind")
+        return host.peer(name)
 
     def set_status(self, text: str) -> None:
         """A line of this plugin's own in `pluginctl status`. Returns at once; under hosts without it nothing happens."""
-        if self._host is not None:
-            self._host.set_status(text)
+        host = self._host()
+        if host is not None:
+            host.set_status(text)
 
     def set_serving(self, serving: bool) -> None:
         """Says whether calls may be sent here. While False, plugind routes nothing here and kills nobody. Default: True."""
@@ -157,3 +177,22 @@ class Plugin:
         self._stopped_early = True
         if self._on_stop is not None:
             self._on_stop()
+
+    # ---- Inside ----
+
+    def _host(self) -> Optional[Host]:
+        """The connection to the host, made when it is first needed: most plugins start without."""
+        if self._host_address is None:
+            return None
+        with self._connecting:
+            if self._connected is None:
+                from ._peers import Host
+
+                self._connected = Host(self._host_address)
+            return self._connected
+
+    def _hang_up(self) -> None:
+        with self._connecting:
+            self._host_address = None
+            if self._connected is not None:
+                self._connected.close()

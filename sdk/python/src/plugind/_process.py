@@ -75,10 +75,7 @@ def _serve(plugin: Plugin) -> int:
         announce = _output.Capture(stdio).original
     _output.lines_at_once()
 
-    if environment.get("PLUGIND_HOST_ADDRESS"):
-        from ._peers import Host
-
-        plugin._host = Host(environment["PLUGIND_HOST_ADDRESS"])
+    plugin._host_address = environment.get("PLUGIND_HOST_ADDRESS") or None
     if spec.start:
         try:
             spec.start()
@@ -107,11 +104,13 @@ def _serve(plugin: Plugin) -> int:
     why = lifeline.wait()
     log("debug", f"{spec.name} ends: {why}")
     ended = server.end()
-    if plugin._host is not None:
-        plugin._host.close()
+    plugin._hang_up()
     _output.flush()
     if not ended:
-        log("warn", f"{spec.name}: a call did not end when it was cancelled; the process ends around it")
+        log(
+            "warn",
+            f"{spec.name}: a call did not end when it was cancelled; the process ends around it",
+        )
         # Python itself would wait for its thread.
         os._exit(0)
     return 0

@@ -18,8 +18,8 @@ class Files:
 
     def __init__(self) -> None:
         path = os.path.join(os.path.dirname(__file__), "contract.binpb")
-        with open(path, "rb") as file:
-            files = _wire.all_bytes(file.read(), 1)
+        with open(path, "rb") as opened:
+            files = _wire.all_bytes(opened.read(), 1)
         self.by_name: Dict[str, bytes] = {_wire.text(file, 1): file for file in files}
         self.by_symbol: Dict[str, bytes] = {}
         for file in files:

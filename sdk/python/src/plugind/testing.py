@@ -23,7 +23,7 @@ import grpc
 
 from . import _wire
 from ._contract import SERVICE
-from ._peers import OPTIONS, Host
+from ._peers import OPTIONS
 from ._plugin import Plugin
 from ._server import Server
 from ._spec import Capability, Recorder, Violation
@@ -31,7 +31,9 @@ from ._spec import Capability, Recorder, Violation
 Implementation = TypeVar("Implementation")
 
 # What plugind itself can do.
-BUILT_IN = {name: "1.0" for name in ("config.reload", "drain", "log.structured", "peer.calls", "trace")}
+BUILT_IN = {
+    name: "1.0" for name in ("config.reload", "drain", "log.structured", "peer.calls", "trace")
+}
 
 SECONDS = 10.0
 
@@ -107,7 +109,7 @@ class FakeHost:
     ) -> FakeHost:
         """A peer that the plugin may call, played by `implementation`. Calls of other peers are PERMISSION_DENIED."""
         recorder = self._peers.setdefault(name, Recorder())
-        add_to_server(implementation, recorder)  # type: ignore[arg-type]
+        add_to_server(implementation, recorder)
         return self
 
     def __enter__(self) -> FakeHost:
@@ -164,7 +166,8 @@ class FakeHost:
         )
         response = self._order("Configure", request)
         return [
-            Violation(_wire.text(one, 1), _wire.text(one, 2)) for one in _wire.all_bytes(response, 1)
+            Violation(_wire.text(one, 1), _wire.text(one, 2))
+            for one in _wire.all_bytes(response, 1)
         ]
 
     def drain(self) -> None:
@@ -189,7 +192,7 @@ class FakeHost:
         self._own.start()
 
         plugin = self._plugin
-        plugin._host = Host(f"unix:{path}")
+        plugin._host_address = f"unix:{path}"
         plugin._on_stop = self._stopped.set
         if plugin._spec.start:
             plugin._spec.start()
@@ -257,8 +260,7 @@ class FakeHost:
             self._server = None
         if self._channel is not None:
             self._channel.close()
-        if self._plugin._host is not None:
-            self._plugin._host.close()
+        self._plugin._hang_up()
         if self._own is not None:
             self._own.stop(None).wait()
         self._answers.shutdown()
