@@ -1,4 +1,4 @@
-"""Other people's programs through the gateway: gRPC's interop client and server, grpcurl, go-plugin, grpcio, grpc-js."""
+"""Other people's programs through the gateway: gRPC's interop client and server, grpcurl, grpcio, grpc-js."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from daemon import Daemon
-from examples import add_greeter, add_kv
+from examples import add_greeter
 from go_programs import program
 from node_programs import node_command
 from settings import SLOWNESS
@@ -154,22 +154,6 @@ def test_grpcurl_on_a_plugins_socket(served: Daemon) -> None:
     countdown = ["-emit-defaults", "-d", '{"from": 2}', socket, "greeter.v1.Greeter/Countdown"]
     steps = "".join(grpcurl(*countdown).split())
     assert steps == '{"remaining":2}{"remaining":1}{"remaining":0}'
-
-
-# ---- go-plugin ----
-
-
-def test_a_go_plugin_host_reattached_to_a_plugins_socket(served: Daemon) -> None:
-    plugin = served.get("interop")
-    run(program("host"), served.runtime / "plugins" / "interop.sock", plugin.pid, "interop")
-    assert served.get("interop").pid == plugin.pid
-
-
-def test_a_go_plugin_host_with_a_go_plugin_behind_the_gateway(daemon: Daemon) -> None:
-    add_kv(daemon)
-    plugin = daemon.start().wait_ready("kv")["kv"]
-    run(program("host"), daemon.runtime / "plugins" / "kv.sock", plugin.pid, "kv")
-    assert daemon.get("kv").pid == plugin.pid
 
 
 # ---- gRPC in other languages ----

@@ -10,9 +10,12 @@ tool (
 
 require (
 	github.com/cncf/xds/go v0.0.0-20251210132809-ee656c7534f5
+	github.com/hashicorp/go-hclog v1.6.3
 	github.com/hashicorp/go-plugin v1.8.0
 	google.golang.org/grpc v1.80.0
+	google.golang.org/protobuf v1.36.11
 	plugind.example/kv v0.0.0-00010101000000-000000000000
+	plugind.example/parity v0.0.0-00010101000000-000000000000
 )
 
 require (
@@ -27,7 +30,6 @@ require (
 	github.com/go-jose/go-jose/v4 v4.1.3 // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/google/uuid v1.6.0 // indirect
-	github.com/hashicorp/go-hclog v1.6.3 // indirect
 	github.com/hashicorp/yamux v0.1.2 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/jhump/protoreflect v1.17.0 // indirect
@@ -46,7 +48,10 @@ require (
 	golang.org/x/text v0.33.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260120221211-b8f7ae30c516 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260120221211-b8f7ae30c516 // indirect
-	google.golang.org/protobuf v1.36.11 // indirect
 )
 
-replace plugind.example/kv => ../../plugins/kv
+replace (
+	github.com/plugind/plugind/sdk/go => ../../sdk/go
+	plugind.example/kv => ../../plugins/kv
+	plugind.example/parity => ../../sdk/parity/go
+)
