@@ -9,7 +9,8 @@ function log(level, message, fields = {}) {
   const entry = {
     "@level": level,
     "@message": String(message),
-    "@timestamp": new Date().toISOString(),
+    // Microseconds: go-plugin's hosts take no line with fewer digits for a structured one.
+    "@timestamp": new Date().toISOString().replace("Z", "000Z"),
   };
   process.stderr.write(`${JSON.stringify({ ...fields, ...entry }, plain)}\n`);
 }
