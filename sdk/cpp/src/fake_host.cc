@@ -110,7 +110,7 @@ FakeHost::FakeHost(Plugin& plugin) : inside_(std::make_unique<Inside>(plugin.imp
   });
   served.Describe();
   if (served.on_start) served.on_start();
-  inside_->server.emplace(served.Build({}));
+  inside_->server.emplace(served.Build({}, grpc::InsecureServerCredentials()));
 
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {

@@ -39,17 +39,10 @@ Offer ReadOffer(const std::string& cookie_key) {
 }
 
 void CheckSupported(const Offer& offer) {
-  if (!offer.client_cert.empty()) {
-    throw Failure(
-        "the host asks for AutoMTLS (PLUGIN_CLIENT_CERT is set), which this version of the C++ SDK "
-        "does not support; "
-        "turn AutoMTLS off in the host's ClientConfig");
-  }
   if (IsTrue(offer.multiplex)) {
     throw Failure(
-        "the host asks for gRPC multiplexing (PLUGIN_MULTIPLEX_GRPC is set), which this version of "
-        "the C++ SDK does "
-        "not support; turn GRPCBrokerMultiplex off in the host's ClientConfig");
+        "the host asks for gRPC multiplexing (PLUGIN_MULTIPLEX_GRPC is set), which the C++ SDK "
+        "does not support; turn GRPCBrokerMultiplex off in the host's ClientConfig");
   }
 }
 
@@ -78,8 +71,9 @@ std::string SocketDirectory(const Offer& offer) {
   return absolute.lexically_normal().string();
 }
 
-std::string HandshakeLine(int version, const std::string& path) {
-  return "1|" + std::to_string(version) + "|unix|" + path + "|grpc\n";
+std::string HandshakeLine(int version, const std::string& path, const std::string& certificate) {
+  return "1|" + std::to_string(version) + "|unix|" + path + "|grpc" +
+         (certificate.empty() ? "" : "|" + certificate) + "\n";
 }
 
 }  // namespace plugind::sdk

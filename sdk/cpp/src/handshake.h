@@ -34,7 +34,7 @@ int Negotiate(const std::string& offered, const std::vector<int>& own);
 // Where the socket goes: the host's directory, else TMPDIR, else /tmp. Absolute.
 std::string SocketDirectory(const Offer& offer);
 
-// "1|VERSION|unix|PATH|grpc\n"
-std::string HandshakeLine(int version, const std::string& path);
+// "1|VERSION|unix|PATH|grpc\n", or "…|grpc|CERTIFICATE\n" if there is one.
+std::string HandshakeLine(int version, const std::string& path, const std::string& certificate);
 
 }  // namespace plugind::sdk

@@ -36,12 +36,12 @@ TEST(SocketDirectoryTest, MakesARelativeDirectoryAbsolute) {
 TEST(CheckSupportedTest, NamesWhatTheHostAsksForInVain) {
   EXPECT_NO_THROW(CheckSupported({}));
   EXPECT_NO_THROW(CheckSupported({.multiplex = "false"}));
-  EXPECT_THROW(CheckSupported({.client_cert = "-----BEGIN CERTIFICATE-----"}), Failure);
   EXPECT_THROW(CheckSupported({.multiplex = "true"}), Failure);
 }
 
 TEST(HandshakeLineTest, IsGoPlugins) {
-  EXPECT_EQ(HandshakeLine(2, "/run/i/7f3a/p.sock"), "1|2|unix|/run/i/7f3a/p.sock|grpc\n");
+  EXPECT_EQ(HandshakeLine(2, "/run/i/7f3a/p.sock", ""), "1|2|unix|/run/i/7f3a/p.sock|grpc\n");
+  EXPECT_EQ(HandshakeLine(2, "/p.sock", "MIIB"), "1|2|unix|/p.sock|grpc|MIIB\n");
 }
 
 }  // namespace

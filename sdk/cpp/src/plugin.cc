@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "plugind/version.h"
+#include "sdk/cpp/src/auto_tls.h"
+#include "sdk/cpp/src/broker_service.h"
 #include "sdk/cpp/src/capabilities.h"
 #include "sdk/cpp/src/drain.h"
 #include "sdk/cpp/src/failure.h"
@@ -61,11 +63,12 @@ void Plugin::Impl::Describe() {
   description.mutable_sdk()->set_version(PLUGIND_VERSION);
 }
 
-sdk::Server Plugin::Impl::Build(const std::vector<grpc::Service*>& more) {
+sdk::Server Plugin::Impl::Build(const std::vector<grpc::Service*>& more,
+                                const std::shared_ptr<grpc::ServerCredentials>& credentials) {
   std::vector<grpc::Service*> all = services;
   all.insert(all.end(), {&health, &contract});
   all.insert(all.end(), more.begin(), more.end());
-  sdk::Server built = sdk::BuildServer(all, configure);
+  sdk::Server built = sdk::BuildServer(all, credentials, configure);
   std::sort(built.services.begin(), built.services.end());
   for (const std::string& service : built.services) {
     health.Add(service);
@@ -75,7 +78,8 @@ sdk::Server Plugin::Impl::Build(const std::vector<grpc::Service*>& more) {
 }
 
 void Plugin::Impl::PrintInfo() const {
-  const sdk::Server built = sdk::BuildServer(services, configure);
+  const sdk::Server built =
+      sdk::BuildServer(services, grpc::InsecureServerCredentials(), configure);
   nlohmann::ordered_json info;
   info["name"] = name;
   info["version"] = version;
@@ -151,8 +155,16 @@ void Plugin::Impl::Serve(const sdk::Offer& offer) {
 
   if (on_start) on_start();
 
+  sdk::BrokerService broker;
   sdk::ControllerService controller([this] { lifeline.RequestStop(); });
-  const sdk::Server built = Build({&stdio, &controller});
+  std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials();
+  std::string certificate;
+  if (!offer.client_cert.empty()) {
+    const sdk::ThrowAwayIdentity identity = sdk::MakeThrowAwayIdentity();
+    credentials = sdk::TrustOnly(offer.client_cert, identity);
+    certificate = identity.encoded;
+  }
+  const sdk::Server built = Build({&stdio, &controller, &broker}, credentials);
 
   // plugind's directory is this process's own; others are shared, and the name must be free.
   sdk::UnixListener listener(sdk::SocketDirectory(offer), offer.FromPlugind() ? "p.sock" : "",
@@ -161,24 +173,26 @@ void Plugin::Impl::Serve(const sdk::Offer& offer) {
 
   WriteHandshake(host_stdout.get(),
                  sdk::HandshakeLine(sdk::Negotiate(offer.protocol_versions, ProtocolVersions()),
-                                    listener.path()));
+                                    listener.path(), certificate));
 
   if (lifeline.Wait() == sdk::Lifeline::End::kOrphaned) {
     log(LogLevel::kWarn, "the host is gone; stopping", {{"plugin", name}});
   }
-  Shutdown(listener, capture ? &*capture : nullptr, stdio, built);
+  Shutdown(listener, capture ? &*capture : nullptr, stdio, broker, built);
 }
 
 // Health first, so that the host sends no more; then no new connections; then the author's say;
 // then the streams of the SDK, which the server would otherwise wait for; then the running calls.
 void Plugin::Impl::Shutdown(sdk::UnixListener& listener, sdk::StdoutCapture* capture,
-                            sdk::StdioService& stdio, const sdk::Server& server) {
+                            sdk::StdioService& stdio, sdk::BrokerService& broker,
+                            const sdk::Server& server) {
   health.End();
   listener.Stop();
   End();
   // What calls print from here on goes to the real stdout.
   if (capture != nullptr) capture->Stop();
   stdio.End();
+  broker.End();
   sdk::Drain(server, shutdown_timeout, sdk::Late::kExit);
 }
 

@@ -5,10 +5,12 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "plugind/plugin.h"
+#include "sdk/cpp/src/broker_service.h"
 #include "sdk/cpp/src/contract_service.h"
 #include "sdk/cpp/src/handshake.h"
 #include "sdk/cpp/src/health_service.h"
@@ -53,14 +55,15 @@ struct Plugin::Impl {
   // Checks what the author declared and makes of it what the host is told. Throws sdk::Failure.
   void Describe();
   // What serves the author's services, and `more` beside the SDK's own. After Describe.
-  sdk::Server Build(const std::vector<grpc::Service*>& more);
+  sdk::Server Build(const std::vector<grpc::Service*>& more,
+                    const std::shared_ptr<grpc::ServerCredentials>& credentials);
   // Tells host and author of the end: NOT_SERVING, then on_shutdown.
   void End();
   void PrintInfo() const;
   void Explain(const sdk::Offer& offer, const std::string& program) const;
   void Serve(const sdk::Offer& offer);
   void Shutdown(sdk::UnixListener& listener, sdk::StdoutCapture* capture, sdk::StdioService& stdio,
-                const sdk::Server& server);
+                sdk::BrokerService& broker, const sdk::Server& server);
 };
 
 }  // namespace plugind

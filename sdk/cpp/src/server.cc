@@ -61,6 +61,7 @@ void Server::Accept(int fd) const {
 }
 
 Server BuildServer(const std::vector<grpc::Service*>& services,
+                   const std::shared_ptr<grpc::ServerCredentials>& credentials,
                    const std::function<void(grpc::ServerBuilder&)>& configure) {
   // Once for the process, however often it is called; before the builder, which looks for it when
   // it is made.
@@ -70,8 +71,7 @@ Server BuildServer(const std::vector<grpc::Service*>& services,
   builder.SetOption(std::make_unique<AddListServices>(built.services));
   for (grpc::Service* service : services) builder.RegisterService(service);
   built.acceptor = builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-      grpc::InsecureServerCredentials());
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   built.calls = std::make_unique<CallCount>();
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(CallCount::Interceptor(*built.calls));

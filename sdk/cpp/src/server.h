@@ -45,9 +45,10 @@ struct Server {
   void Accept(int fd) const;
 };
 
-// Starts serving `services`, with reflection, on the connections that Accept is given. `configure`
-// may be empty and has the last word. Throws Failure.
+// Starts serving `services`, with reflection, on the connections that Accept is given, which
+// `credentials` lets in. `configure` may be empty and has the last word. Throws Failure.
 Server BuildServer(const std::vector<grpc::Service*>& services,
+                   const std::shared_ptr<grpc::ServerCredentials>& credentials,
                    const std::function<void(grpc::ServerBuilder&)>& configure);
 
 // True for what the SDK and gRPC add: not the author's own.

@@ -106,6 +106,8 @@ std::string PluginProcess::ReadAddress() {
   const size_t begin = line.find("|unix|");
   const size_t end = line.rfind("|grpc");
   if (begin == std::string::npos || end == std::string::npos) return "";
+  const std::string rest = line.substr(end + 5);
+  certificate_ = rest.empty() ? "" : rest.substr(1);
   return line.substr(begin + 6, end - begin - 6);
 }
 

@@ -29,6 +29,8 @@ class PluginProcess {
   std::string ReadLine();
   // The path in the handshake line that comes next; "" if it is none.
   std::string ReadAddress();
+  // Its last field of that line, "" if there was no certificate in it; after ReadAddress.
+  const std::string& certificate() const { return certificate_; }
   // Everything on stderr up to and with `text`, for at most 10 s; "" if it does not come.
   std::string ReadErrorsUntil(const std::string& text);
 
@@ -49,6 +51,7 @@ class PluginProcess {
   Fd errors_;
   std::string output_text_;
   std::string errors_text_;
+  std::string certificate_;
 };
 
 }  // namespace plugind::sdk

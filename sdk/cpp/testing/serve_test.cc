@@ -17,6 +17,7 @@
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
 #include "plugin/go_plugin.grpc.pb.h"
 #include "sample.grpc.pb.h"
+#include "sdk/cpp/src/auto_tls.h"
 #include "sdk/cpp/testing/plugin_process.h"
 
 namespace plugind::sdk {
@@ -164,12 +165,80 @@ TEST_F(ServeTest, ADirectoryThatIsTooDeepIsAnErrorWithItsName) {
 }
 
 TEST_F(ServeTest, WhatItDoesNotSpeakIsToldToTheHost) {
-  const auto tls = Start({}, {{"PLUGIN_CLIENT_CERT", "-----BEGIN CERTIFICATE-----"}});
-  EXPECT_EQ(tls->ExitCode(), 1);
-  EXPECT_THAT(tls->RestOfErrors(), HasSubstr("AutoMTLS"));
   const auto multiplex = Start({}, {{"PLUGIN_MULTIPLEX_GRPC", "true"}});
   EXPECT_EQ(multiplex->ExitCode(), 1);
   EXPECT_THAT(multiplex->RestOfErrors(), HasSubstr("multiplexing"));
+}
+
+TEST_F(ServeTest, AClientCertificateThatIsNoneIsToldToTheHost) {
+  const auto plugin = Start({}, {{"PLUGIN_CLIENT_CERT", "-----BEGIN CERTIFICATE-----"}});
+  EXPECT_EQ(plugin->ExitCode(), 1);
+  EXPECT_THAT(plugin->RestOfErrors(), HasSubstr("PLUGIN_CLIENT_CERT"));
+  EXPECT_EQ(plugin->RestOfOutput(), "");
+}
+
+// A channel as a host with AutoMTLS makes it: `own` is shown, and only field 6 is trusted.
+std::shared_ptr<grpc::Channel> SecureChannelTo(const std::string& path, const std::string& field6,
+                                               const ThrowAwayIdentity& own) {
+  std::string padded = field6;
+  while (padded.size() % 4 != 0) padded += '=';
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs =
+      "-----BEGIN CERTIFICATE-----\n" + padded + "\n-----END CERTIFICATE-----\n";
+  options.pem_private_key = own.key;
+  options.pem_cert_chain = own.certificate;
+  grpc::ChannelArguments arguments;
+  arguments.SetSslTargetNameOverride("localhost");
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel("unix:" + path, grpc::SslCredentials(options), arguments);
+}
+
+TEST_F(ServeTest, WithAutoMtlsOnlyTheHostsCertificateGetsIn) {
+  const ThrowAwayIdentity host = MakeThrowAwayIdentity();
+  const auto plugin = Start({}, {{"PLUGIN_CLIENT_CERT", host.certificate}});
+  const std::string path = plugin->ReadAddress();
+  ASSERT_NE(plugin->certificate(), "");
+  EXPECT_THAT(plugin->certificate(), testing::Not(HasSubstr("=")));
+  const auto channel = SecureChannelTo(path, plugin->certificate(), host);
+  EXPECT_EQ(Health(channel, "plugin"), HealthCheckResponse::SERVING);
+  // Everything is inside of it: the author's calls, large ones, many connections.
+  EXPECT_TRUE(Print(channel, std::string(1 << 20, 'x')).ok());
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(Health(SecureChannelTo(path, plugin->certificate(), host), ""),
+              HealthCheckResponse::SERVING);
+  }
+  const ThrowAwayIdentity stranger = MakeThrowAwayIdentity();
+  EXPECT_EQ(Health(SecureChannelTo(path, plugin->certificate(), stranger), ""),
+            -grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(Health(SecureChannelTo(path, stranger.encoded, host), ""),
+            -grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(Health(ChannelTo(path), ""), -grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(Health(channel, ""), HealthCheckResponse::SERVING);
+  EXPECT_TRUE(Shutdown(channel).ok());
+  EXPECT_EQ(plugin->ExitCode(), 0);
+}
+
+TEST_F(ServeTest, TheBrokersStreamIsTakenAndHeldUntilTheEnd) {
+  const auto plugin = Start();
+  const auto channel = ChannelTo(plugin->ReadAddress());
+  const auto stub = plugin::GRPCBroker::NewStub(channel);
+  grpc::ClientContext context;
+  SetDeadline(context);
+  const auto stream = stub->StartStream(&context);
+  plugin::ConnInfo message;
+  message.set_service_id(1);
+  message.set_network("unix");
+  message.set_address("/nowhere");
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(stream->Write(message));
+  grpc::ClientContext closed_context;
+  SetDeadline(closed_context);
+  const auto closed = stub->StartStream(&closed_context);
+  closed->WritesDone();
+  EXPECT_TRUE(closed->Finish().ok());
+  EXPECT_TRUE(Shutdown(channel).ok());
+  EXPECT_FALSE(stream->Read(&message));
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(plugin->ExitCode(), 0);
 }
 
 TEST_F(ServeTest, AFailingStartHookEndsItBeforeTheHandshake) {
