@@ -16,6 +16,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/unique_fd.h"
 #include "daemon/gateway/caller.h"
+#include "daemon/tls/client.h"
 
 namespace plugind::gateway {
 
@@ -32,6 +33,7 @@ struct Instance {
   // A new connected, non-blocking stream socket whose other end is known to be that process; or
   // invalid, with the cause in `error`. Any gateway thread; does not block.
   std::function<UniqueFd(std::string* error)> connect;
+  tls::ClientPtr tls;  // what is spoken on that socket; null: nothing but HTTP/2
   mutable std::atomic<uint32_t> in_flight{0};
   mutable std::atomic<bool> draining{false};
 };

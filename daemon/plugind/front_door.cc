@@ -187,6 +187,7 @@ gateway::InstancePtr FrontDoor::InstanceFor(const supervisor::PluginStatus& stat
   const supervisor::Endpoint endpoint{status.name, status.instance, status.pid,
                                       parts_.runtime_dir + "/i/" + status.instance,
                                       *status.handshake};
+  instance->tls = status.tls;
   instance->drained = [this, id = status.instance] {
     parts_.loop.Post([this, id] { parts_.drained(id); });
   };

@@ -8,6 +8,8 @@
 #include <charconv>
 #include <optional>
 
+#include "daemon/supervisor/negotiation.h"
+
 namespace plugind {
 namespace {
 

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "daemon/base/process_tree.h"
+#include "daemon/rpc/tcp_listener.h"
 
 namespace plugind::rpc {
 namespace {
@@ -104,6 +105,7 @@ absl::StatusOr<UniqueFd> DialTcp(const Endpoint& endpoint) {
     return Error(absl::StatusCode::kUnavailable, "cannot connect to {}: {}", text,
                  std::strerror(errno));
   }
+  RETURN_IF_ERROR(CheckListener({six, port}, endpoint.pid));
   // A small message is not held back until the one before is acknowledged.
   const int at_once = 1;
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);

@@ -12,8 +12,8 @@ namespace plugind::rpc {
 // One try; a Unix socket's answer is immediate, a loopback TCP one's nearly so.
 //   UNAVAILABLE          nobody listens there yet
 //   FAILED_PRECONDITION  what is there is not this plugin's socket; final
-// SO_PEERCRED tells who called listen(2): it must be the plugin's main process, a descendant of it,
-// or of its session.
+// Who listens must be the plugin's main process, a descendant of it, or of its session: on a Unix
+// socket SO_PEERCRED tells, for TCP see tcp_listener.h.
 absl::StatusOr<UniqueFd> Dial(const supervisor::Endpoint& endpoint);
 
 }  // namespace plugind::rpc

@@ -252,7 +252,7 @@ TEST(HandshakeTest, NamesWhatIsWrongWithACertificateThatWasAskedFor) {
   EXPECT_NE(refusal(LineWith("!!!")).find("is not base64 of a DER certificate"), std::string::npos);
   EXPECT_NE(refusal(LineWith("MAEA")).find("is no X.509 certificate"), std::string::npos);
   // A sequence of 65,535 octets.
-  const std::string huge = "MIL//w" + std::string(87'379, 'A');
+  const std::string huge = "MIL//w" + std::string(87'380, 'A');
   EXPECT_NE(refusal(LineWith(huge)).find("it may have 8192"), std::string::npos)
       << refusal(LineWith(huge));
 }
