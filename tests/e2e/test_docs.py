@@ -136,6 +136,20 @@ ELSEWHERE = {
         ),
         ("tests/e2e/test_python_sdk.py", "def test_the_readmes_commands_work("),
     ),
+    **dict.fromkeys(
+        (
+            "go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.11",
+            "go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2",
+            "go mod init example.org/greeter",
+            "go mod edit -replace github.com/plugind/plugind/sdk/go=PATH/TO/plugind/sdk/go",
+            "protoc --go_out=. --go_opt=module=example.org/greeter --go-grpc_out=. --go-grpc_opt=module=example.org/greeter greeter.proto",
+            "go mod tidy",
+            "go test ./...",
+            "go build -o greeter",
+            "./greeter --plugind-info",
+        ),
+        ("tests/e2e/test_go_sdk.py", "def test_the_readmes_commands_work("),
+    ),
     "pluginctl plugin test ./greeter": (
         "tests/e2e/test_plugin_test.py",
         'rules_of(PLUGINS / "greeter", code=0)',
