@@ -151,7 +151,7 @@ bool ReadSchemaFile(const std::string& path, std::string* text, std::string* err
 std::optional<Schema> SchemaInForce(const PluginConfig& plugin, std::string_view published,
                                     std::string* error) {
   std::string text(published);
-  std::string source = "the schema that it publishes";
+  std::string source = "its config_schema";
   if (!plugin.config_schema.empty()) {
     source = plugin.config_schema;
     if (!ReadSchemaFile(plugin.config_schema, &text, error)) return std::nullopt;

@@ -285,7 +285,7 @@ TEST_F(SettingsCheckTest, TheSchemaInForceIsTheNamedOneElseThePublishedOne) {
   EXPECT_TRUE(SchemaInForce(Plugin(), "{}", &error));
   EXPECT_EQ(error, "");
   EXPECT_FALSE(SchemaInForce(Plugin(), "[]", &error));
-  EXPECT_EQ(error, "the schema that it publishes must be an object");
+  EXPECT_EQ(error, "its config_schema must be an object");
   WritePlugin("config_schema = \"kv.json\"\n");
   folder_.Write("plugins.d/kv.json", R"({"required":["a"]})");
   error.clear();

@@ -5,12 +5,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <random>
 #include <utility>
 
 #include "daemon/base/codec.h"
 #include "daemon/base/failpoint.h"
 #include "daemon/config/load.h"
+#include "daemon/config/schema_store.h"
 #include "daemon/config/sources.h"
 #include "daemon/control/convert.h"
 #include "daemon/plugind/call_report.h"
@@ -157,7 +159,9 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
   supervisor_ = std::make_unique<supervisor::Supervisor>(supervisor::Supervisor::Parts{
       loop_, *keeper_, *clients_, *events_, *decisions_,
       supervisor::Directories{paths_.runtime_dir, paths_.state_dir},
-      [](const config::PluginConfig&, const std::string&) { return absl::OkStatus(); },
+      [this](const config::PluginConfig& plugin, const std::string& published) {
+        return LearnSchema(plugin, published);
+      },
       [this](const std::string& plugin, const std::string& instance) {
         return front_door_->OpenHost(plugin, instance);
       },
@@ -242,7 +246,8 @@ absl::Status Daemon::LoadConfiguration(Inheritance& inheritance, config::Config*
     log_->Error("the configuration that was in force does not load any more; reading the files");
   }
   sources = config::ReadSources(paths_.config_file, {.file_required = paths_.config_required});
-  config::LoadResult loaded = config::Load(sources);
+  // What plugins published once is left out: a plugin whose settings do not fit fails alone.
+  config::LoadResult loaded = config::Load(sources, {.named = true});
   for (const auto& problem : loaded.problems) log_->Error(problem.ToString());
   if (!loaded.ok()) {
     return Error(absl::StatusCode::kInvalidArgument, "the configuration has {} error(s)",
@@ -251,6 +256,33 @@ absl::Status Daemon::LoadConfiguration(Inheritance& inheritance, config::Config*
   *config = std::move(loaded.config);
   Keep(std::move(sources));
   return absl::OkStatus();
+}
+
+// What was published is kept even if the settings do not fit it: it is what they must be corrected
+// by.
+absl::Status Daemon::LearnSchema(const config::PluginConfig& plugin, const std::string& published) {
+  constexpr size_t kMisfitsTold = 4;
+  std::string error;
+  if (!config::SaveSchema(paths_.state_dir, plugin, published, &error)) {
+    log_->Error(
+        "a plugin's schema is not kept: its settings are checked when it starts, not before",
+        {{"plugin", plugin.name}, {"cause", error}});
+    error.clear();
+  }
+  const auto schema = config::SchemaInForce(plugin, published, &error);
+  if (!error.empty()) {
+    return absl::FailedPreconditionError(error);
+  }
+  if (!schema) return absl::OkStatus();
+  const std::vector<config::Misfit> misfits = schema->Check(plugin.settings);
+  if (misfits.empty()) return absl::OkStatus();
+  std::string told;
+  for (size_t i = 0; i < std::min(misfits.size(), kMisfitsTold); ++i)
+    told += (i > 0 ? "; " : "") + misfits[i].ToString();
+  if (misfits.size() > kMisfitsTold)
+    told += fmt::format("; and {} more", misfits.size() - kMisfitsTold);
+  return Error(absl::StatusCode::kFailedPrecondition, "its settings do not fit its schema: {}",
+               told);
 }
 
 void Daemon::Keep(config::Sources sources) {
@@ -268,7 +300,8 @@ grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
   service_manager_.Reloading();
   config::Sources sources =
       config::ReadSources(paths_.config_file, {.file_required = paths_.config_required});
-  config::LoadResult loaded = config::Load(sources);
+  const config::SchemaSources schemas{.named = true, .state_dir = paths_.state_dir, .only = name};
+  config::LoadResult loaded = config::Load(sources, schemas);
   if (!name.empty()) {
     // The other plugins stay with what is in force, so that only this one's file has to be right.
     const auto& configured = supervisor_->config().plugins;
@@ -282,8 +315,9 @@ grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
       return control::ToGrpc(supervisor_->Get(name).status());
     }
     sources = std::move(merged);
-    loaded = config::Load(sources);
+    loaded = config::Load(sources, schemas);
   }
+  for (const auto& note : loaded.notes) log_->Info(note.ToString());
   if (!loaded.ok()) {
     for (const auto& problem : loaded.problems) log_->Error(problem.ToString());
     log_->Error("the configuration was not reloaded; the running one stays as it is",

@@ -48,6 +48,9 @@ class Daemon {
   void RememberStart(Inheritance& inheritance);
   void ConfigureLog(const config::DaemonConfig& config);
   absl::Status LoadConfiguration(Inheritance& inheritance, config::Config* config);
+  // FAILED_PRECONDITION: what `plugin` publishes is no usable schema, or its settings do not fit
+  // it.
+  absl::Status LearnSchema(const config::PluginConfig& plugin, const std::string& published);
   // `sources` are in force from now on, also for a successor.
   void Keep(config::Sources sources);
   absl::Status OpenEvents(Inheritance& inheritance);
