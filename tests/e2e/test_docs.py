@@ -31,7 +31,7 @@ def find_pages() -> list[Path]:
     """Every page of the sources; what a build or git has put there is not one."""
     found = []
     for folder, folders, files in os.walk(SOURCE):
-        folders[:] = [f for f in folders if not f.startswith(".") and f not in ("build", "corpus")]
+        folders[:] = [f for f in folders if not f.startswith(".") and f not in ("build", "corpus", "node_modules")]
         found += [Path(folder) / file for file in files if file.endswith(".md")]
     return sorted(found)
 
@@ -82,8 +82,14 @@ def uncommented(line: str) -> str:
     return re.sub(r"\s+#.*", "", line).strip()
 
 
+# A page whose lines belong together, in a folder of their own: the test that walks through it.
+WALKED = {"sdk/guide.md": "tests/e2e/test_guide.py"}
+
+
 def commands(page: Path) -> list[str]:
     """Line by line, with their comments."""
+    if name_of(page) in WALKED:
+        return []
     return [
         line
         for block in BLOCKS
@@ -193,6 +199,11 @@ def test_what_is_run_elsewhere_is_run_there() -> None:
     for command, (file, words) in ELSEWHERE.items():
         assert command in everywhere, f"no page has {command!r} any more"
         assert words in (SOURCE / file).read_text(), f"{file} does not run {command!r}"
+
+
+def test_a_page_that_is_walked_through_elsewhere_is_read_there() -> None:
+    for page, test in WALKED.items():
+        assert f'SOURCE / {" / ".join(map(json.dumps, page.split("/")))}' in (SOURCE / test).read_text()
 
 
 def test_every_exit_code_in_a_comment_is_shown_to_be_so() -> None:
