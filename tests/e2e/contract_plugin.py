@@ -51,7 +51,7 @@ class Contract:
             name="contract",
             version=self.orders.get("version", "1.0.0"),
             services=self.orders.get("services", ["contract.v1.Contract"]),
-            config_schema=self.orders.get("schema", ""),
+            config_schema=self.orders.get("schema", "{" * self.orders.get("schema_bytes", 0)),
         )
         for name, versions, required in self.orders.get("capabilities", []):
             answer.capabilities.add(name=name, versions=versions, required=required)

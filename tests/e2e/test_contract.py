@@ -124,7 +124,7 @@ def test_what_one_side_requires_and_the_other_lacks_fails_the_start_with_both_li
         ({"services": ["not a name"]}, "is no service's full name"),
         ({"capabilities": [["x", ["one"], False]]}, "not MAJOR.MINOR"),
         ({"capabilities": [["x", ["1.0"], False]] * 300}, "300 capabilities, more than 256"),
-        ({"schema": "{" * 300_000}, "300000 bytes, more than 262144"),
+        ({"schema_bytes": 300_000}, "300000 bytes, more than 262144"),
         ({"schema": '{"type": 7}'}, "config_schema"),
         ({"schema": "{"}, "config_schema"),
     ],
