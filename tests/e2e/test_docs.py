@@ -16,6 +16,7 @@ from plugind.control.v1 import control_pb2
 
 from daemon import Daemon
 from examples import add_greeter, add_kv, add_wordcount, call_kv, call_wordcount
+from parity_plugins import parity_plugin
 from requirements import need_go_plugin, skip
 from settings import BIN, BUILD, PLUGINS, SANITIZED, SLOWNESS, SOURCE
 
@@ -141,6 +142,14 @@ ELSEWHERE = {
             "venv/bin/python greeter.py --plugind-info",
         ),
         ("tests/e2e/test_python_sdk.py", "def test_the_readmes_commands_work("),
+    ),
+    **dict.fromkeys(
+        (
+            "npm init -y",
+            "npm install --install-links PATH/TO/plugind/sdk/node",
+            "node greeter.js --plugind-info",
+        ),
+        ("tests/e2e/test_node_sdk.py", "def test_the_readmes_commands_work("),
     ),
     **dict.fromkeys(
         (
@@ -452,6 +461,30 @@ def test_the_python_of_the_readme_is_a_plugin(daemon: Daemon) -> None:
     daemon.plugin("wordcount", [program], env={"PYTHONDONTWRITEBYTECODE": "1"})
     daemon.start().wait_ready("wordcount")
     call_wordcount(daemon)
+
+
+def test_the_node_of_the_readme_is_a_plugin(daemon: Daemon) -> None:
+    modules = parity_plugin("node").parent / "node_modules"
+    folder = daemon.root / "greeter"
+    folder.mkdir()
+    (folder / "node_modules").symlink_to(modules)
+    (folder / "greeter.proto").write_text(snippet("sdk/node/README.md", "proto"))
+    (folder / "greeter.js").write_text(snippet("README.md", "js"))
+    daemon.plugin("greeter", [shutil.which("node"), folder / "greeter.js"])
+    daemon.start().wait_ready("greeter")
+    answer = daemon.ctl("call", "greeter/greeter.v1.Greeter/Greet", "-d", '{"name": "Ada"}')
+    assert json.loads(answer.stdout) == {"message": "Hello Ada"}
+
+
+@pytest.mark.parametrize(
+    "language, program",
+    [("rust", "floor-rust/src/main.rs"), ("java", "floor-java/src/main/java/clock/Main.java")],
+)
+def test_the_rust_and_java_of_the_readme_are_in_the_examples(language: str, program: str) -> None:
+    lines = [line.strip() for line in snippet("README.md", language).splitlines()]
+    rest = iter([line.strip() for line in (SOURCE / "plugins" / program).read_text().splitlines()])
+    for line in lines:
+        assert line in rest, f"{line!r} is not in plugins/{program}, or in another order"
 
 
 def test_the_go_of_the_readme_is_a_plugin(daemon: Daemon) -> None:
