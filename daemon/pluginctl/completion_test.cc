@@ -45,6 +45,18 @@ std::set<std::string> Offered(const std::vector<std::string>& arguments,
   return found;
 }
 
+// Each verb, and each verb of a group ("config show"), as the words that name it.
+std::vector<std::vector<std::string>> AllVerbs() {
+  const std::string pattern = "^  ([a-z]+)  ";
+  std::vector<std::vector<std::string>> all;
+  for (const std::string& verb : Offered({}, pattern)) {
+    const std::set<std::string> group = Offered({verb}, pattern);
+    for (const std::string& each : group) all.push_back({verb, each});
+    if (group.empty()) all.push_back({verb});
+  }
+  return all;
+}
+
 class CompletionTest : public DaemonTest {
  protected:
   CompletionTest() {
@@ -95,31 +107,31 @@ TEST_F(CompletionTest, EachShellReadsItsFile) {
 }
 
 TEST_F(CompletionTest, NoFileHasFallenBehindTheProgram) {
-  const std::set<std::string> verbs = Offered({}, "^  ([a-z]+)  ");
-  ASSERT_THAT(verbs, IsSupersetOf({"status", "wait", "config"}));
+  const std::vector<std::vector<std::string>> verbs = AllVerbs();
+  ASSERT_THAT(
+      verbs,
+      IsSupersetOf({std::vector<std::string>{"status"}, {"config", "show"}, {"plugin", "test"}}));
   for (const std::string file : {"pluginctl.bash", "_pluginctl", "pluginctl.fish"}) {
     const std::string text = ReadFile(kFolder + "/" + file);
     ASSERT_NE(text, "");
     const bool fish = file == "pluginctl.fish";
     for (const std::string& state : StateNames()) EXPECT_THAT(text, HasSubstr(state)) << file;
-    for (const std::string& verb : verbs) {
-      EXPECT_THAT(text, HasSubstr(verb)) << file;
-      std::vector<std::string> arguments = {verb};
-      if (verb == "config") arguments.emplace_back("show");
-      for (const std::string& option : Offered(arguments, "^  .*--([a-z-]+)")) {
-        EXPECT_THAT(text, HasSubstr((fish ? "-l " : "--") + option)) << file << ": " << verb;
+    for (const std::vector<std::string>& words : verbs) {
+      for (const std::string& word : words) EXPECT_THAT(text, HasSubstr(word)) << file;
+      for (const std::string& option : Offered(words, "^  .*--([a-z-]+)")) {
+        EXPECT_THAT(text, HasSubstr((fish ? "-l " : "--") + option))
+            << file << ": " << words.back();
       }
     }
   }
 }
 
 TEST_F(CompletionTest, BashOffersExactlyTheOptionsOfEachVerb) {
-  for (const std::string& verb : Offered({}, "^  ([a-z]+)  ")) {
-    std::vector<std::string> words = {verb};
-    if (verb == "config") words.emplace_back("show");
+  for (std::vector<std::string> words : AllVerbs()) {
     std::set<std::string> options = {"--socket"};
     for (const std::string& option : Offered(words, "^  .*--([a-z-]+)"))
       options.insert("--" + option);
+    const std::string verb = words.back();
     words.emplace_back("--");
     const std::vector<std::string> offered = Bash(words);
     EXPECT_EQ(std::set<std::string>(offered.begin(), offered.end()), options) << verb;
@@ -137,6 +149,7 @@ TEST_F(CompletionTest, BashOffersVerbsAndNames) {
   EXPECT_THAT(Bash({"events", "--plugin", "k"}), ElementsAre("kv"));
   EXPECT_THAT(Bash({"events", ""}), IsEmpty());
   EXPECT_THAT(Bash({"config", ""}), UnorderedElementsAre("check", "show"));
+  EXPECT_THAT(Bash({"plugin", ""}), UnorderedElementsAre("new", "run", "test"));
 }
 
 TEST_F(CompletionTest, BashOffersValues) {
@@ -146,6 +159,8 @@ TEST_F(CompletionTest, BashOffersValues) {
   EXPECT_THAT(Bash({"wait", "kv", "--for", "READY,FA"}), ElementsAre("READY,FAILED"));
   EXPECT_THAT(Bash({"wait", "kv", "--for", "="}), Contains("QUARANTINED"));
   EXPECT_THAT(Bash({"logs", "kv", "-n", ""}), IsEmpty());
+  EXPECT_THAT(Bash({"plugin", "test", "-o", "j"}), UnorderedElementsAre("json", "junit"));
+  EXPECT_THAT(Bash({"plugin", "test", "--only", "handshake-c"}), ElementsAre("handshake-core"));
 }
 
 TEST_F(CompletionTest, BashAsksTheSocketThatIsBeingTyped) {

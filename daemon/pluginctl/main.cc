@@ -18,6 +18,8 @@
 
 #include "daemon/config/quantity.h"
 #include "daemon/config/syntax.h"
+#include "daemon/pluginctl/author/attach_relay.h"
+#include "daemon/pluginctl/author/scaffold.h"
 #include "daemon/pluginctl/error.h"
 #include "daemon/pluginctl/state.h"
 #include "daemon/pluginctl/verbs/verbs.h"
@@ -96,15 +98,20 @@ class CommandLine {
     AddWait();
     AddCall();
     AddTop();
+    AddReattach();
     AddInfo();
     AddConfig();
+    AddPlugin();
     AddVersion();
     AddComplete();
   }
 
   ExitCode Run(int argc, char** argv) {
+    std::vector<std::string> arguments(argv + 1, argv + argc);
+    TakePluginArguments(&arguments);
+    std::ranges::reverse(arguments);  // CLI11 wants them so
     try {
-      app_.parse(argc, argv);
+      app_.parse(std::move(arguments));
     } catch (const CLI::ParseError& error) {
       if (error.get_exit_code() ==
           static_cast<int>(CLI::ExitCodes::Success)) {  // --help, --version
@@ -118,6 +125,23 @@ class CommandLine {
 
  private:
   using Verb = std::function<ExitCode(Context&)>;
+
+  // What follows "--" after `plugin test` and `plugin run` is the plugin's own; CLI11 would look at
+  // it for options.
+  void TakePluginArguments(std::vector<std::string>* arguments) {
+    const auto group = std::ranges::find(*arguments, "plugin");
+    const auto mark = std::find(group, arguments->end(), "--");
+    if (mark - group < 2 || (group[1] != "test" && group[1] != "run")) return;
+    if (mark == arguments->end()) return;
+    plugin_arguments_.assign(mark + 1, arguments->end());
+    arguments->erase(mark, arguments->end());
+  }
+
+  // Of the plugin that is named on the command line, its own arguments included.
+  std::vector<std::string> PluginCommand(std::vector<std::string> named) const {
+    named.insert(named.end(), plugin_arguments_.begin(), plugin_arguments_.end());
+    return named;
+  }
 
   ExitCode Misuse(const std::string& message) const {
     std::string verb;
@@ -354,6 +378,18 @@ class CommandLine {
     OnVerb(verb, [this](Context& context) { return RunTop(context, top_); });
   }
 
+  void AddReattach() {
+    CLI::App* verb = app_.add_subcommand(
+        "reattach", "Print how a host built on go-plugin attaches to a plugin that runs, as JSON");
+    AddName(verb, &reattach_.name)->required();
+    verb->add_option("--provider", reattach_.provider,
+                     "As TF_REATTACH_PROVIDERS wants it: a map with this provider's address")
+        ->type_name("ADDRESS");
+    verb->add_flag("--gateway", reattach_.gateway,
+                   "Through plugind: access and deadlines as for any caller");
+    OnVerb(verb, [this](Context& context) { return RunReattach(context, reattach_); });
+  }
+
   void AddInfo() {
     CLI::App* verb = app_.add_subcommand("info", "Show the daemon itself");
     AddFormat(verb, &info_);
@@ -375,6 +411,112 @@ class CommandLine {
     show->add_flag("--origin", config_.origin, "Say where each setting comes from");
     check->final_callback([this] { run_ = [this] { return RunConfigCheck(out_, config_); }; });
     show->final_callback([this] { run_ = [this] { return RunConfigShow(out_, config_); }; });
+  }
+
+  // What a plugin's author needs; none of it asks the daemon that may be running.
+  void AddPlugin() {
+    CLI::App* group = app_.add_subcommand("plugin", "Make, try and test a plugin of your own");
+    group->require_subcommand(1);
+    group->get_formatter()->label("SUBCOMMAND", "VERB");
+    AddPluginTest(group);
+    AddPluginNew(group);
+    AddPluginRun(group);
+  }
+
+  void AddPluginNew(CLI::App* group) {
+    CLI::App* verb = group->add_subcommand("new", "Make a plugin's project");
+    verb->add_option("--lang", plugin_new_.language, "cpp, go, node or python")
+        ->check(CLI::IsMember({"cpp", "go", "node", "python"}).description(""))
+        ->required()
+        ->type_name("LANGUAGE");
+    const auto check = [](const std::string& name) { return CheckProjectName(name); };
+    verb->add_option("NAME", plugin_new_.name, "What it is to be called")
+        ->check(check, "")
+        ->required()
+        ->type_name("");
+    verb->add_option("--dir", plugin_new_.folder, "Where it is put; else the folder NAME")
+        ->type_name("DIR");
+    verb->final_callback([this] { run_ = [this] { return RunPluginNew(out_, plugin_new_); }; });
+  }
+
+  void AddPluginRun(CLI::App* group) {
+    CLI::App* verb = group->add_subcommand(
+        "run", "Run a plugin under a plugind of its own, and show what it does");
+    verb->add_option("COMMAND", plugin_run_.command,
+                     "The plugin, after -- its arguments; else the command of --config")
+        ->type_name("");
+    verb->add_flag("-w,--watch", plugin_run_.watch,
+                   "Swap it when its file changes, and reload its settings when theirs does");
+    verb->add_flag("--attach", plugin_run_.attach,
+                   "Print the environment for starting it by hand, under a debugger");
+    verb->add_option("--config", plugin_run_.config,
+                     "The plugin's TOML as in plugins.d; only [config] is enough")
+        ->check(CLI::ExistingFile.description(""))
+        ->type_name("FILE");
+    verb->add_option("--name", plugin_run_.name, "What plugind calls it; else its file's name")
+        ->check(config::CheckName, "")
+        ->type_name("NAME");
+    verb->final_callback([this] {
+      run_ = [this] {
+        plugin_run_.command = PluginCommand(plugin_run_.command);
+        return RunPluginRun(out_, out_terminal_, plugin_run_);
+      };
+    });
+    // What plugind runs for --attach.
+    CLI::App* relay = group->add_subcommand("attach-relay", "")->group("");
+    relay->add_option("DIR", attach_folder_)->required();
+    relay->final_callback([this] { run_ = [this] { return RunAttachRelay(attach_folder_); }; });
+  }
+
+  void AddPluginTest(CLI::App* group) {
+    CLI::App* verb = group->add_subcommand(
+        "test", "Check that a program keeps the rules of plugins, one by one");
+    verb->add_option("COMMAND", plugin_test_.command, "The plugin; after -- its arguments")
+        ->type_name("");
+    const auto cookie = [this](const std::string& text) {
+      const size_t equals = text.find('=');
+      if (equals == 0 || equals == std::string::npos)
+        throw CLI::ValidationError("--cookie", "expected KEY=VALUE");
+      plugin_test_.cookie_key = text.substr(0, equals);
+      plugin_test_.cookie_value = text.substr(equals + 1);
+    };
+    verb->add_option_function<std::string>("--cookie", cookie,
+                                           "Its magic cookie (PLUGIND_PLUGIN=1)")
+        ->type_name("KEY=VALUE");
+    verb->add_option("--protocol-versions", plugin_test_.protocol_versions,
+                     "The protocol versions that it may choose from (1)")
+        ->delimiter(',')
+        ->expected(1)
+        ->type_name("N[,N]");
+    verb->add_flag("--tcp", plugin_test_.allow_tcp, "It may listen on TCP, on a loopback address");
+    verb->add_option("--config", plugin_test_.accepted_file,
+                     "Settings that it must take, TOML or JSON (none: an empty table)")
+        ->type_name("FILE");
+    verb->add_option("--refuse", plugin_test_.refused_file,
+                     "Settings that it must refuse (none: guessed from its schema)")
+        ->type_name("FILE");
+    AddTimeout(verb, &plugin_test_.timeout, "10s");
+    verb->add_option("--only", plugin_test_.only, "Check this rule alone; may be repeated")
+        ->expected(1)
+        ->take_all()
+        ->type_name("RULE");
+    verb->add_flag("--list-rules", plugin_test_.list, "Print the rules and check nothing");
+    static const std::map<std::string, TestFormat> kFormats = {{"tap", TestFormat::kTap},
+                                                               {"junit", TestFormat::kJunit},
+                                                               {"json", TestFormat::kJson},
+                                                               {"text", TestFormat::kText}};
+    verb->add_option("-o,--output", plugin_test_.format,
+                     "tap, junit, json or text (text on a terminal, else tap)")
+        ->transform(CLI::CheckedTransformer(kFormats).description(""))
+        ->type_name("FORMAT");
+    verb->final_callback([this] {
+      run_ = [this] {
+        if (plugin_test_.command.empty() && !plugin_test_.list)
+          return Misuse("COMMAND is required");
+        plugin_test_.command = PluginCommand(plugin_test_.command);
+        return RunPluginTest(out_, out_terminal_, plugin_test_);
+      };
+    });
   }
 
   void AddVersion() {
@@ -411,7 +553,13 @@ class CommandLine {
   WaitOptions wait_;
   CallOptions call_;
   TopOptions top_;
+  ReattachOptions reattach_;
   ConfigOptions config_;
+  PluginNewOptions plugin_new_;
+  PluginRunOptions plugin_run_;
+  std::string attach_folder_;
+  PluginTestOptions plugin_test_;
+  std::vector<std::string> plugin_arguments_;
   Format info_ = Format::kText;
   Format version_ = Format::kText;
 };

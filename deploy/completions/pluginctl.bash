@@ -13,7 +13,7 @@ _pluginctl_names() {
 }
 
 _pluginctl() {
-  local verbs='status start stop restart reload enable disable logs events wait call top info config version'
+  local verbs='status start stop restart reload enable disable logs events wait call top reattach info config plugin version'
   local states='STOPPED WAITING STARTING READY UNREADY DRAINING STOPPING BACKOFF QUARANTINED FAILED'
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
@@ -31,7 +31,8 @@ _pluginctl() {
     word=${COMP_WORDS[i]}
     case $word in
       --socket | -o | --output | --timeout | --for | -n | --lines | --since-seq | --from | --plugin | --config | \
-        -d | --data | --delay | --iterations | -H | --header | --proto | -I | --import | --max-message)
+        -d | --data | --delay | --iterations | -H | --header | --proto | -I | --import | --max-message | --provider | \
+        --cookie | --protocol-versions | --refuse | --only | --lang | --dir | --name)
         if [[ ${COMP_WORDS[i + 1]} == = ]]; then ((i++)); fi
         ((i++))
         ;;
@@ -39,7 +40,7 @@ _pluginctl() {
       *)
         if [[ -z $verb ]]; then
           verb=$word
-        elif [[ $verb == config && -z $sub ]]; then
+        elif [[ ($verb == config || $verb == plugin) && -z $sub ]]; then
           sub=$word
         else
           given+=("$word")
@@ -49,12 +50,12 @@ _pluginctl() {
   done
 
   case $prev in
-    --socket | --config | --proto)
+    --socket | --config | --proto | --refuse)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return
       ;;
-    -I | --import)
+    -I | --import | --dir)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       return
@@ -67,7 +68,9 @@ _pluginctl() {
       return
       ;;
     -o | --output)
-      mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur")
+      local forms='text json'
+      if [[ $verb == plugin ]]; then forms+=' tap junit'; fi
+      mapfile -t COMPREPLY < <(compgen -W "$forms" -- "$cur")
       return
       ;;
     --timeout)
@@ -89,7 +92,16 @@ _pluginctl() {
       mapfile -t COMPREPLY < <(compgen -W '4MiB 64MiB 1GiB' -- "$cur")
       return
       ;;
-    -n | --lines | --iterations | --since-seq | --from | -H | --header) return ;;
+    --lang)
+      mapfile -t COMPREPLY < <(compgen -W 'cpp go node python' -- "$cur")
+      return
+      ;;
+    --only)
+      mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" plugin test --list-rules 2>/dev/null | cut -f1)" -- "$cur")
+      return
+      ;;
+    --cookie | --protocol-versions | --name) return ;;
+    -n | --lines | --iterations | --since-seq | --from | -H | --header | --provider) return ;;
   esac
 
   if [[ -z $verb ]]; then
@@ -110,6 +122,7 @@ _pluginctl() {
       options+=' --data --header --proto --import --timeout --max-message --emit-defaults --verbose --output' most=1
       ;;
     top) options+=' --methods --batch --iterations --delay --output' ;;
+    reattach) options+=' --provider --gateway' most=1 ;;
     info | version) options+=' --output' ;;
     config)
       if [[ -z $sub && $cur != -* ]]; then
@@ -118,6 +131,22 @@ _pluginctl() {
       fi
       options+=' --config --output'
       if [[ $sub == show ]]; then options+=' --origin' most=1; fi
+      ;;
+    plugin)
+      if [[ -z $sub && $cur != -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W 'new run test' -- "$cur")
+        return
+      fi
+      case $sub in
+        new) options+=' --lang --dir' ;;
+        run) options+=' --watch --config --name' ;;
+        test) options+=' --cookie --protocol-versions --tcp --config --refuse --timeout --only --list-rules --output' ;;
+      esac
+      if [[ $sub != new && $cur != -* ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+      fi
       ;;
   esac
 

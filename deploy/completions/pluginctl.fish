@@ -1,6 +1,6 @@
 # Completion of pluginctl for fish. Plugin names come from the daemon; without one there are none to offer.
 
-set -l verbs status start stop restart reload enable disable logs events wait call top info config version
+set -l verbs status start stop restart reload enable disable logs events wait call top reattach info config plugin version
 set -l changes start stop restart reload enable disable
 set -l states STOPPED WAITING STARTING READY UNREADY DRAINING STOPPING BACKOFF QUARANTINED FAILED
 
@@ -13,7 +13,8 @@ function __pluginctl_plain
         if test $skip = 1
             set skip 0
         else if contains -- $word --socket -o --output --timeout --for -n --lines --since-seq --from --plugin --config \
-                -d --data --delay --iterations -H --header --proto -I --import --max-message
+                -d --data --delay --iterations -H --header --proto -I --import --max-message --provider \
+                --cookie --protocol-versions --refuse --only --lang --dir --name
             set skip 1
         else if not string match -q -- '-*' $word
             echo $word
@@ -62,13 +63,14 @@ for pair in 'status:Show all plugins, or one in detail' 'start:Start plugins' 's
         'restart:Stop plugins and start them again' 'reload:Read the configuration again' \
         'enable:Allow plugins to run, and start them' 'disable:Stop plugins and refuse to start them' \
         'logs:Show a plugin\'s log' 'events:Show changes of state' 'wait:Wait until a plugin is in a state' \
-        'call:Call a method of a plugin' 'top:Show what passes through the gateway' 'info:Show the daemon itself' 'config:Look at the configuration files' 'version:Show the version of pluginctl'
+        'call:Call a method of a plugin' 'top:Show what passes through the gateway' 'reattach:Print how a host built on go-plugin attaches' \
+        'info:Show the daemon itself' 'config:Look at the configuration files' 'plugin:Make, try and test a plugin of your own' 'version:Show the version of pluginctl'
     set -l split (string split -m 1 : -- $pair)
     complete -c pluginctl -n 'not __pluginctl_plain | string length -q' -a $split[1] -d $split[2]
 end
 
 complete -c pluginctl -n "__pluginctl_verb_is $changes" -a '(__pluginctl_names)' -d Plugin
-complete -c pluginctl -n '__pluginctl_verb_is status logs wait call; and __pluginctl_names_left 1' -a '(__pluginctl_names)' -d Plugin
+complete -c pluginctl -n '__pluginctl_verb_is status logs wait call reattach; and __pluginctl_names_left 1' -a '(__pluginctl_names)' -d Plugin
 
 complete -c pluginctl -n '__pluginctl_verb_is status logs events call top info config version' -s o -l output -x -a 'text json' -d 'How to print'
 complete -c pluginctl -n '__pluginctl_verb_is status' -l check -d 'Exit with 3 unless every wanted plugin is READY'
@@ -91,9 +93,33 @@ complete -c pluginctl -n '__pluginctl_verb_is top' -l methods -d 'A row for each
 complete -c pluginctl -n '__pluginctl_verb_is top' -s b -l batch -d 'One table below the other'
 complete -c pluginctl -n '__pluginctl_verb_is top' -s n -l iterations -x -d 'End after N tables'
 complete -c pluginctl -n '__pluginctl_verb_is top' -s d -l delay -x -a '1 2 5 10' -d 'Seconds between two tables'
+complete -c pluginctl -n '__pluginctl_verb_is reattach' -l provider -x -d 'As TF_REATTACH_PROVIDERS wants it'
+complete -c pluginctl -n '__pluginctl_verb_is reattach' -l gateway -d 'Through plugind'
 
 complete -c pluginctl -n '__pluginctl_verb_is config; and __pluginctl_names_left 1' -a check -d 'List every error'
 complete -c pluginctl -n '__pluginctl_verb_is config; and __pluginctl_names_left 1' -a show -d 'Print every setting'
 complete -c pluginctl -n '__pluginctl_verb_is config; and contains show (__pluginctl_plain); and __pluginctl_names_left 2' -a '(__pluginctl_names)' -d Plugin
 complete -c pluginctl -n '__pluginctl_verb_is config' -l config -r -F -d plugind.toml
 complete -c pluginctl -n '__pluginctl_verb_is config; and contains show (__pluginctl_plain)' -l origin -d 'Say where each setting comes from'
+
+complete -c pluginctl -n '__pluginctl_verb_is plugin; and __pluginctl_names_left 1' -a new -d 'Make a project'
+complete -c pluginctl -n '__pluginctl_verb_is plugin; and __pluginctl_names_left 1' -a run -d 'Run it under a plugind of its own'
+complete -c pluginctl -n '__pluginctl_verb_is plugin; and __pluginctl_names_left 1' -a test -d 'Check that it keeps the rules'
+set -l making '__pluginctl_verb_is plugin; and contains new (__pluginctl_plain)'
+set -l running '__pluginctl_verb_is plugin; and contains run (__pluginctl_plain)'
+set -l testing '__pluginctl_verb_is plugin; and contains test (__pluginctl_plain)'
+complete -c pluginctl -n $making -l lang -x -a 'cpp go node python' -d 'The language'
+complete -c pluginctl -n $making -l dir -x -a '(__fish_complete_directories)' -d 'Where it is put'
+complete -c pluginctl -n "$running; or $testing" -F
+complete -c pluginctl -n $running -s w -l watch -d 'Swap it when its file changes'
+complete -c pluginctl -n $running -l config -r -F -d "The plugin's file"
+complete -c pluginctl -n $running -l name -x -d 'What plugind calls it'
+complete -c pluginctl -n $testing -l cookie -x -d 'Its magic cookie, KEY=VALUE'
+complete -c pluginctl -n $testing -l protocol-versions -x -d 'The versions that it may choose from'
+complete -c pluginctl -n $testing -l tcp -d 'It may listen on TCP'
+complete -c pluginctl -n $testing -l config -r -F -d 'Settings that it must take'
+complete -c pluginctl -n $testing -l refuse -r -F -d 'Settings that it must refuse'
+complete -c pluginctl -n $testing -l timeout -x -a '10s 30s 1m 5m 0s' -d 'How long a start or an end may take'
+complete -c pluginctl -n $testing -l only -x -a '(pluginctl plugin test --list-rules 2>/dev/null | cut -f1,3)' -d 'Check this rule alone'
+complete -c pluginctl -n $testing -l list-rules -d 'Print the rules'
+complete -c pluginctl -n $testing -s o -l output -x -a 'tap junit json text' -d 'How to print'

@@ -94,14 +94,14 @@ class Health(health_pb2_grpc.HealthServicer):
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> health_pb2.HealthCheckResponse:
         if request.service not in self.SERVICES:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service: {request.service}")
+            context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service: {request.service[:100]}")
         return self._answer()
 
     def Watch(
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> Iterator[health_pb2.HealthCheckResponse]:
         if request.service not in self.SERVICES:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service: {request.service}")
+            context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service: {request.service[:100]}")
         with self._changed:
             self._watchers += 1
             full = self._watchers > HEALTH_THREADS

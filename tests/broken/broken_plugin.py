@@ -235,12 +235,11 @@ def main() -> int:
 
     directory = os.environ.get("PLUGIN_UNIX_SOCKET_DIR", "/tmp")
     if MODE == "outside":
-        directory = os.path.dirname(directory)
-    path = os.path.join(directory, f"p-{os.getpid()}.sock")
+        directory += "-outside"
+        os.mkdir(directory)
+    path = os.path.join(directory, "p.sock")
     if MODE == "trips-over-leftovers":
-        path = os.path.join(directory, "p.sock")
-        if os.path.exists(path):
-            raise FileExistsError(path)
+        open(os.path.join(os.environ["PLUGIND_STATE_DIR"], "lock"), "x").close()
 
     core = 2 if MODE == "core-2" else 1
     protocol = "netrpc" if MODE == "netrpc" else "grpc"

@@ -15,7 +15,8 @@ from typing import Any, Callable, Iterable
 
 import pytest
 
-from requirements import need_go_plugin
+from parity_plugins import DIRECT, parity_plugin
+from requirements import need_go_plugin, skip
 from settings import BIN, BUILD, PLUGINS, SLOWNESS, SOURCE
 
 PLUGINCTL = BIN / "pluginctl"
@@ -37,9 +38,11 @@ def plugin_test(
     )
 
 
-def rules_of(*arguments: object, code: int) -> dict[str, dict[str, Any]]:
+def rules_of(
+    *arguments: object, code: int, timeout: float = 120
+) -> dict[str, dict[str, Any]]:
     """By id, as -o json has them."""
-    done = plugin_test("-o", "json", *arguments)
+    done = plugin_test("-o", "json", *arguments, timeout=timeout)
     assert done.returncode == code, done.stdout + done.stderr
     assert done.stderr == ""
     return {rule["id"]: rule for rule in json.loads(done.stdout)["rules"]}
@@ -93,6 +96,24 @@ def test_wordcount_is_right() -> None:
     assert "at the floor" in rules["negotiate-answers"]["seen"]
 
 
+@pytest.mark.parametrize("plugin", ["floor-rust", "floor-java/floor-java"])
+def test_an_example_without_an_sdk_is_right(plugin: str) -> None:
+    if not (PLUGINS / plugin).exists():
+        skip(f"{plugin} was not built: its toolchain is not there")
+    rules = rules_of("--timeout", "60s", PLUGINS / plugin, code=0, timeout=300)
+    assert "at the floor" in rules["negotiate-answers"]["seen"]
+
+
+@pytest.mark.parametrize("language", DIRECT)
+def test_a_plugin_made_with_an_sdk_is_right(language: str, tmp_path: Path) -> None:
+    (tmp_path / "refuse.toml").write_text('refuse = "no"\n')
+    options = ("--protocol-versions", "1,2", "--refuse", tmp_path / "refuse.toml")
+    rules = rules_of(*options, parity_plugin(language), code=0)
+    assert not CONTRACT_RULES & with_verdict(rules, "skipped")
+    must = {"start-info", "negotiate-schema", "configure-refuses", "configure-keeps", "end-drain"}
+    assert must <= with_verdict(rules, "passed")
+
+
 # ---- Plugins that are not ----
 
 # What each mode of broken_plugin.py breaks, and nothing else.
@@ -126,7 +147,7 @@ BREAKS = {
     "waits-for-negotiate": {"negotiate-older-host"},
     "fears-the-new": {"negotiate-newer-host"},
     "insists": {"negotiate-bare-host"},
-    "refuses-everything": {"configure-accepts", "configure-again", "configure-unknown-fields"},
+    "refuses-everything": {"configure-accepts"},
     "fears-new-fields": {"configure-unknown-fields"},
     "takes-anything": {"configure-refuses"},
     "loses-settings": {"configure-keeps"},

@@ -56,7 +56,7 @@ absl::StatusOr<std::unique_ptr<HostProcess>> Bench::Spawn(const Launch& launch) 
 }
 
 absl::StatusOr<std::unique_ptr<Instance>> Bench::Begin(const StartOptions& options) {
-  const std::string directory = options.directory.empty() ? NewDirectory("i") : options.directory;
+  const std::string directory = NewDirectory("i");
   const Deadline begun = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(auto process, Spawn(Describe(directory, options)));
   return std::make_unique<Instance>(
@@ -113,6 +113,7 @@ Facts Learn(Bench& bench) {
   facts.negotiates = (*first)->negotiates();
   facts.configures = (*first)->configures();
   facts.negotiated = (*first)->negotiated();
+  facts.configured = (*first)->configured();
   if (facts.introduced.ok()) facts.serving = (*first)->AwaitServing();
   return facts;
 }

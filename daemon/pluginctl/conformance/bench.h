@@ -22,15 +22,16 @@ struct Facts {
   // Why Negotiate went wrong, or why it was never SERVING.
   absl::Status introduced = absl::UnknownError("not tried");
   absl::Status serving = absl::UnknownError("not tried");
+  // Why it did not take the settings that it was given at its start.
+  absl::Status configured;
 
   bool contract() const { return negotiates || configures; }
 };
 
 struct StartOptions {
   std::vector<uint32_t> versions = {};  // empty: the subject's
-  std::string directory = "";           // empty: a new one; else it stays
-  std::string state_directory = "";
-  bool bare = false;  // HOME, LANG and TZ are not set either
+  std::string state_directory = "";     // empty: a new one
+  bool bare = false;                    // HOME, LANG and TZ are not set either
 };
 
 class Bench {

@@ -15,22 +15,6 @@ using google::protobuf::Struct;
 
 constexpr int kReloads = 20;
 
-absl::Status Configured(Instance& instance, const contract::ConfigureRequest& request,
-                        std::string_view what) {
-  contract::ConfigureResponse response;
-  const grpc::Status status = instance.Configure(request, &response);
-  if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) {
-    return Error(absl::StatusCode::kInvalidArgument, "{} was refused: {}", what,
-                 Printable(status.error_message()));
-  }
-  if (!status.ok())
-    return Error(absl::StatusCode::kUnavailable, "{} ended with {}", what, Words(status));
-  if (!response.violations().empty()) {
-    return Error(absl::StatusCode::kInvalidArgument, "{} was refused: {}", what, Words(response));
-  }
-  return absl::OkStatus();
-}
-
 // What it has to refuse, or what its schema does not allow and only a guess is; nothing: nobody
 // knows.
 std::optional<Struct> Refusable(const Bench& bench) {
@@ -38,35 +22,39 @@ std::optional<Struct> Refusable(const Bench& bench) {
   return Violate(bench.facts().negotiated.config_schema(), bench.subject().accepted);
 }
 
-Finding Unconfigured() { return Skipped("it does not serve Configure"); }
+// Why there is nothing to check; empty: there is.
+std::string Obstacle(const Bench& bench) {
+  if (!bench.facts().configures) return "it does not serve Configure";
+  if (!bench.facts().configured.ok()) return "it refuses good settings: see configure-accepts";
+  return "";
+}
 
 Finding Accepts(Bench& bench) {
-  if (!bench.facts().configures) return Unconfigured();
+  if (!bench.facts().configures) return Skipped("it does not serve Configure");
   ASSIGN_OR_RETURN(const auto instance, bench.Start());
   RETURN_IF_ERROR(instance->Introduce());
   const bool given = bench.subject().accepted_given;
-  const absl::Status status = Configured(*instance, instance->Settings(bench.subject().accepted),
-                                         given ? "what --config names" : "an empty table");
+  const absl::Status status = instance->TryToConfigure(
+      bench.subject().accepted, given ? "what --config names" : "an empty table");
   if (!given && absl::IsInvalidArgument(status))
     return Failed(fmt::format("{} (name settings that it takes with --config)", Message(status)));
   return status;
 }
 
 Finding Again(Bench& bench) {
-  if (!bench.facts().configures) return Unconfigured();
+  if (const std::string obstacle = Obstacle(bench); !obstacle.empty()) return Skipped(obstacle);
   ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
-  const auto request = instance->Settings(bench.subject().accepted);
-  RETURN_IF_ERROR(Configured(*instance, request, "Configure"));
-  RETURN_IF_ERROR(Configured(*instance, request, "the same Configure again"));
+  RETURN_IF_ERROR(instance->TryToConfigure(bench.subject().accepted, "Configure"));
+  RETURN_IF_ERROR(instance->TryToConfigure(bench.subject().accepted, "the same Configure again"));
   return instance->StillServing("after two Configure that were the same");
 }
 
 Finding UnknownFields(Bench& bench) {
-  if (!bench.facts().configures) return Unconfigured();
+  if (const std::string obstacle = Obstacle(bench); !obstacle.empty()) return Skipped(obstacle);
   ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
   contract::ConfigureRequest request = instance->Settings(bench.subject().accepted);
   MakeNewer(&request);
-  RETURN_IF_ERROR(Configured(*instance, request, "Configure with unknown fields"));
+  RETURN_IF_ERROR(instance->TryToConfigure(request, "Configure with unknown fields"));
   return instance->StillServing("after a Configure with unknown fields");
 }
 
@@ -89,14 +77,14 @@ absl::Status Refused(Instance& instance, const Struct& settings, std::string_vie
 }
 
 Finding Refuses(Bench& bench) {
-  if (!bench.facts().configures) return Unconfigured();
+  if (const std::string obstacle = Obstacle(bench); !obstacle.empty()) return Skipped(obstacle);
   if (!bench.subject().refused) return Skipped("name settings that it must refuse with --refuse");
   ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
   return Refused(*instance, *bench.subject().refused, "what --refuse names");
 }
 
 Finding Schema(Bench& bench) {
-  if (!bench.facts().configures) return Unconfigured();
+  if (const std::string obstacle = Obstacle(bench); !obstacle.empty()) return Skipped(obstacle);
   const auto settings = Violate(bench.facts().negotiated.config_schema(), bench.subject().accepted);
   if (!settings) return Skipped("it has no schema of which it is plain how to break it");
   ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
@@ -106,7 +94,7 @@ Finding Schema(Bench& bench) {
 }
 
 Finding Keeps(Bench& bench) {
-  if (!bench.facts().configures) return Unconfigured();
+  if (const std::string obstacle = Obstacle(bench); !obstacle.empty()) return Skipped(obstacle);
   const auto settings = Refusable(bench);
   if (!settings) return Skipped("nobody knows what it refuses; name settings with --refuse");
   ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
@@ -114,12 +102,12 @@ Finding Keeps(Bench& bench) {
   const grpc::Status status = instance->Configure(instance->Settings(*settings), &response);
   if (status.ok() && response.violations().empty()) return Skipped("it refuses nothing");
   RETURN_IF_ERROR(instance->StillServing("after settings that it refused"));
-  return Configured(*instance, instance->Settings(bench.subject().accepted),
-                    "Configure with good settings, after others were refused,");
+  return instance->TryToConfigure(bench.subject().accepted,
+                                  "Configure with good settings, after others were refused,");
 }
 
 Finding Concurrent(Bench& bench) {
-  if (!bench.facts().configures) return Unconfigured();
+  if (const std::string obstacle = Obstacle(bench); !obstacle.empty()) return Skipped(obstacle);
   ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
   std::atomic<bool> done = false;
   absl::Status called;
@@ -128,8 +116,8 @@ Finding Concurrent(Bench& bench) {
   });
   absl::Status configured;
   for (int i = 0; i < kReloads && configured.ok(); ++i) {
-    configured = Configured(*instance, instance->Settings(bench.subject().accepted),
-                            "a Configure while calls came in");
+    configured =
+        instance->TryToConfigure(bench.subject().accepted, "a Configure while calls came in");
   }
   done = true;
   caller.join();

@@ -44,14 +44,15 @@ void KeepOnly(std::array<int, 4> fds) {
   for (int& fd : fds) fd = fcntl(fd, F_DUPFD_CLOEXEC, 64);
   for (size_t i = 0; i < fds.size(); ++i) dup3(fds[i], kControl + static_cast<int>(i), O_CLOEXEC);
   syscall(SYS_close_range, kFirstOther, UINT_MAX, 0);
+  // Whoever reads what pluginctl prints need not wait for this process.
+  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null, fd);
 }
 
 // `failure`: takes errno when there is no exec.
 [[noreturn]] void RunPlugin(const Custody& custody, int failure) {
   setsid();
   ResetSignals();
-  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  dup2(null, STDIN_FILENO);
   dup2(kOut, STDOUT_FILENO);
   dup2(kErr, STDERR_FILENO);
   if (chdir(custody.working_directory) == 0) {

@@ -251,10 +251,35 @@ absl::Status Instance::Introduce() {
       agreed_[each.name()] = each.versions().empty() ? kBuiltInVersion : *each.versions().rbegin();
     }
   }
+  configured_ = TryToConfigure(subject_.accepted, "Configure");
+  configures_ = !absl::IsUnimplemented(configured_);
+  return absl::OkStatus();
+}
+
+absl::Status Instance::TryToConfigure(const google::protobuf::Struct& settings,
+                                      std::string_view what) {
+  return TryToConfigure(Settings(settings), what);
+}
+
+absl::Status Instance::TryToConfigure(const contract::ConfigureRequest& request,
+                                      std::string_view what) {
   contract::ConfigureResponse response;
-  const grpc::Status configured = Configure(Settings(subject_.accepted), &response);
-  configures_ = configured.error_code() != grpc::StatusCode::UNIMPLEMENTED;
-  if (configured.ok()) ++generation_;
+  const grpc::Status status = Configure(request, &response);
+  switch (status.error_code()) {
+    case grpc::StatusCode::OK:
+      break;
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return absl::UnimplementedError("it does not serve Configure");
+    case grpc::StatusCode::INVALID_ARGUMENT:
+      return Error(absl::StatusCode::kInvalidArgument, "{} was refused: {}", what,
+                   Printable(status.error_message()));
+    default:
+      return Error(absl::StatusCode::kUnavailable, "{} ended with {}", what, Words(status));
+  }
+  if (!response.violations().empty()) {
+    return Error(absl::StatusCode::kInvalidArgument, "{} was refused: {}", what, Words(response));
+  }
+  ++generation_;
   return absl::OkStatus();
 }
 

@@ -64,6 +64,12 @@ class Instance {
   const contract::NegotiateResponse& negotiated() const { return negotiated_; }
   bool negotiates() const { return negotiates_; }
   bool configures() const { return configures_; }
+  // Why its settings were refused.
+  const absl::Status& configured() const { return configured_; }
+
+  // Configure. InvalidArgument: it refused `what`. Unimplemented: it takes no settings.
+  absl::Status TryToConfigure(const contract::ConfigureRequest& request, std::string_view what);
+  absl::Status TryToConfigure(const google::protobuf::Struct& settings, std::string_view what);
 
   // "it has died meanwhile (exit code 3)", or "" while it lives.
   std::string Death();
@@ -81,6 +87,7 @@ class Instance {
   std::map<std::string, std::string> agreed_;
   bool negotiates_ = false;
   bool configures_ = false;
+  absl::Status configured_;
   uint64_t generation_ = 0;
 };
 

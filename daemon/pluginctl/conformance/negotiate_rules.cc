@@ -114,7 +114,7 @@ constexpr Rule kRules[] = {
      "With a host that never calls Negotiate it works at the floor.", OlderHost},
     {"negotiate-newer-host", Level::kContract, Needs::kReady,
      "Fields, capabilities and versions that it does not know do not trouble it.", NewerHost},
-    {"negotiate-bare-host", Level::kContract, Needs::kHandshake,
+    {"negotiate-bare-host", Level::kContract, Needs::kReady,
      "Offered nothing of what it requires, it still answers.", BareHost},
 };
 

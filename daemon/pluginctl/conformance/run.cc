@@ -2,12 +2,14 @@
 
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <thread>
@@ -57,6 +59,21 @@ class Root {
   explicit Root(std::string path) : path_(std::move(path)) {}
   const std::string path_;
 };
+
+// What had left its plugin's session when its host was killed is a child of this process, which has
+// no others.
+void KillStrays() {
+  for (bool found = true; found;) {
+    found = false;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      std::ifstream children(task.path() / "children");
+      for (pid_t child = 0; children >> child;) {
+        kill(child, SIGKILL);
+        found |= waitpid(child, nullptr, 0) == child;
+      }
+    }
+  }
+}
 
 // Why there is nothing to check; empty: there is.
 std::string Missing(const Rule& rule, const Facts& facts) {
@@ -154,6 +171,7 @@ absl::StatusOr<Report> Run(const Subject& subject, const std::vector<const Rule*
   std::vector<std::thread> workers;
   for (size_t i = 0; i < std::min(kAtATime, strands.size()); ++i) workers.emplace_back(work);
   for (std::thread& each : workers) each.join();
+  KillStrays();
 
   Report report;
   report.plugin = subject.command.front();

@@ -63,10 +63,9 @@ Finding BareEnvironment(Bench& bench) {
 }
 
 Finding Again(Bench& bench) {
-  const std::string directory = bench.NewDirectory("i");
   const std::string state = bench.NewDirectory("s");
   for (const char* which : {"the first time: ", "after it was killed: "}) {
-    auto instance = bench.StartServing({.directory = directory, .state_directory = state});
+    auto instance = bench.StartServing({.state_directory = state});
     if (!instance.ok()) return Failed(which + std::string(Message(instance.status())));
     (*instance)->process().Signal(SIGKILL);
     (*instance)->process().AwaitEnd(DeadlineAfter(Milliseconds(2000)));
@@ -97,7 +96,7 @@ constexpr Rule kRules[] = {
      "but 0, 1 and 2.",
      BareEnvironment},
     {"start-again", Level::kFloor, Needs::kReady,
-     "After it was killed it starts again with the same folders.", Again},
+     "Killed, it starts again with the same PLUGIND_STATE_DIR.", Again},
     {"start-twice", Level::kFloor, Needs::kReady,
      "Two of it run at the same time, each with folders of its own.", Twice},
 };

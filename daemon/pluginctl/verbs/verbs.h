@@ -108,6 +108,13 @@ ExitCode RunTop(Context& context, const TopOptions& options);
 
 ExitCode RunInfo(Context& context, Format format);
 
+struct ReattachOptions {
+  std::string name;
+  std::string provider;  // not empty: a map from this address, as TF_REATTACH_PROVIDERS wants it
+  bool gateway = false;  // through plugind, not to the process itself
+};
+ExitCode RunReattach(Context& context, const ReattachOptions& options);
+
 struct ConfigOptions {
   std::string file;    // plugind.toml; empty: the default of this user
   std::string plugin;  // show only this plugin; empty: everything
@@ -117,6 +124,44 @@ struct ConfigOptions {
 // These read the files themselves and need no daemon.
 ExitCode RunConfigCheck(Output& out, const ConfigOptions& options);
 ExitCode RunConfigShow(Output& out, const ConfigOptions& options);
+
+enum class TestFormat {
+  kTap,
+  kJunit,
+  kJson,
+  kText,
+};
+struct PluginTestOptions {
+  std::vector<std::string> command;
+  std::string cookie_key = "PLUGIND_PLUGIN";
+  std::string cookie_value = "1";
+  std::vector<uint32_t> protocol_versions = {1};
+  bool allow_tcp = false;
+  std::string accepted_file, refused_file;
+  Duration timeout{};
+  std::vector<std::string> only;  // empty: every rule
+  bool list = false;
+  std::optional<TestFormat> format;  // none: kText on a terminal, else kTap
+};
+// Starts the plugin itself, many times; no daemon is asked.
+ExitCode RunPluginTest(Output& out, const Terminal& terminal, const PluginTestOptions& options);
+
+struct PluginNewOptions {
+  std::string language;
+  std::string name;
+  std::string folder;  // empty: as the name
+};
+ExitCode RunPluginNew(Output& out, const PluginNewOptions& options);
+
+struct PluginRunOptions {
+  std::vector<std::string> command;  // empty: that of `config`
+  std::string config;                // the plugin's own TOML; empty: none
+  std::string name;                  // empty: from the file or the program
+  bool watch = false;
+  bool attach = false;  // the author starts the program himself
+};
+// Under a plugind of its own, until Ctrl-C.
+ExitCode RunPluginRun(Output& out, const Terminal& terminal, const PluginRunOptions& options);
 
 // The names of all plugins, a line each, for shell completion: quickly, or not at all.
 ExitCode RunCompletePlugins(Context& context);
