@@ -10,6 +10,11 @@ const { groupId } = require("./offer");
 // sun_path, without its NUL.
 const MAX_PATH = 107;
 
+// What a process that was killed has left in a folder that is the plugin's own.
+function removeStale(path) {
+  if (fs.lstatSync(path, { throwIfNoEntry: false })?.isSocket()) fs.unlinkSync(path);
+}
+
 // Listens at `path`; each connection is given to `accept`. Resolves to { close() }.
 function listen(path, group, accept) {
   if (Buffer.byteLength(path) > MAX_PATH) {
@@ -50,4 +55,4 @@ function shareWith(path, gid) {
   fs.chmodSync(path, 0o660);
 }
 
-module.exports = { listen };
+module.exports = { listen, removeStale };

@@ -6,6 +6,7 @@ const fs = require("node:fs");
 const { Capabilities } = require("./capabilities");
 const { explanation, info } = require("./explain");
 const { Lifeline } = require("./lifeline");
+const { removeStale } = require("./listener");
 const { ignoreLostReaders, log } = require("./log");
 const { checkSupported, chooseVersion, readOffer, socketPath } = require("./offer");
 const { Session, serviceName } = require("./session");
@@ -161,6 +162,7 @@ class Plugin {
     await session.begin();
     const certificate = offer.clientCertificate === "" ? "" : session.secure(offer.clientCertificate);
     const path = socketPath(offer);
+    if (offer.fromPlugind) removeStale(path);
     await session.listen(path, offer.socketGroup);
     const version = chooseVersion(offer.protocolVersions, this.#versions());
     const line = `1|${version}|unix|${path}|grpc${certificate && `|${certificate}`}\n`;

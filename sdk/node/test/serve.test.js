@@ -63,6 +63,17 @@ test("under plugind it listens at p.sock, for its own user only, and chooses the
   assert.equal(mode & 0o777, 0o600);
 });
 
+test("what a killed process has left at p.sock is no hindrance", async (t) => {
+  const first = run(t);
+  await first.handshake;
+  first.child.kill("SIGKILL");
+  await first.ended;
+  assert.deepEqual(fs.readdirSync(first.directory), ["p.sock"]);
+  const second = run(t, { ...UNDER_PLUGIND, PLUGIN_UNIX_SOCKET_DIR: first.directory });
+  assert.match(await second.handshake, /^1\|2\|/);
+  await second.call("sample", "Echo");
+});
+
 test("without a common version it answers with its lowest", async (t) => {
   const plugin = run(t, { ...UNDER_PLUGIND, PLUGIN_PROTOCOL_VERSIONS: "7,x,9" });
   assert.match(await plugin.handshake, /^1\|2\|/);
