@@ -64,7 +64,8 @@ bool Cut(std::vector<std::string>* lines, Table* table, std::string_view key) {
 
 // What does not hold in a daemon of its own: peers to wait for, being disabled.
 constexpr const char* kReplaced[] = {"command", "name", "enabled", "after", "working_directory"};
-constexpr const char* kImpatient[] = {"start_timeout", "health", "call"};
+constexpr const char* kImpatient[] = {"start_timeout", "health",  "call",      "stop",
+                                      "restart",       "backoff", "quarantine"};
 
 }  // namespace
 
@@ -90,6 +91,11 @@ PrivateFile ComposePluginFile(const AuthorFile& author, const PluginFileOptions&
     front.emplace_back(R"(start_timeout = "24h")");
     front.emplace_back(R"(health = { interval = "24h", timeout = "24h", failures = 1000 })");
     front.emplace_back(R"(call = { timeout = "24h" })");
+    front.emplace_back(R"(stop = { drain = "0s", shutdown = "1s", grace = "1s" })");
+    // Its end is the author's doing, and he starts it again as often as he likes.
+    front.emplace_back(R"(restart = "always")");
+    front.emplace_back(R"(backoff = { initial = "50ms", max = "50ms" })");
+    front.emplace_back(R"(quarantine = { failures = 0 })");
   }
   std::vector<std::string> replaced(std::begin(kReplaced), std::end(kReplaced));
   if (options.patient)
@@ -106,7 +112,7 @@ PrivateFile ComposePluginFile(const AuthorFile& author, const PluginFileOptions&
   }
   if (!file.problems.empty()) return file;
   // A rebuild is not to wait for half a minute because somebody holds a stream open.
-  if (Find(table, "stop") == nullptr) back = "\n[stop]\ndrain = \"2s\"\n";
+  if (Find(table, "stop") == nullptr && !options.patient) back = "\n[stop]\ndrain = \"2s\"\n";
   file.added_lines = static_cast<uint32_t>(front.size());
   file.text = Joined(front) + '\n' + Joined(lines) + '\n' + back;
   return file;

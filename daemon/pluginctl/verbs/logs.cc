@@ -5,6 +5,7 @@
 
 #include "daemon/pluginctl/error.h"
 #include "daemon/pluginctl/json.h"
+#include "daemon/pluginctl/log_text.h"
 #include "daemon/pluginctl/stream.h"
 #include "daemon/pluginctl/text.h"
 #include "daemon/pluginctl/verbs/verbs.h"
@@ -14,59 +15,15 @@ namespace {
 
 using v1::LogEntry;
 
-struct Look {
-  std::string name;
-  Colour colour = Colour::kNone;
-};
-
-Look LookOf(LogEntry::Level level) {
-  switch (level) {
-    case LogEntry::TRACE:
-      return {"TRACE", Colour::kDim};
-    case LogEntry::DEBUG:
-      return {"DEBUG", Colour::kDim};
-    case LogEntry::INFO:
-      return {"INFO", Colour::kGreen};
-    case LogEntry::WARN:
-      return {"WARN", Colour::kYellow};
-    case LogEntry::ERROR:
-      return {"ERROR", Colour::kRed};
-    case LogEntry::LEVEL_UNSPECIFIED:
-    case v1::LogEntry_Level_LogEntry_Level_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::LogEntry_Level_LogEntry_Level_INT_MAX_SENTINEL_DO_NOT_USE_:
-      break;
-  }
-  return {"-"};
-}
-
-std::string_view SourceName(LogEntry::Source source) {
-  switch (source) {
-    case LogEntry::STDOUT:
-      return "stdout";
-    case LogEntry::STDERR:
-      return "stderr";
-    case LogEntry::PLUGIND:
-      return "plugind";
-    case LogEntry::SOURCE_UNSPECIFIED:
-    case v1::LogEntry_Source_LogEntry_Source_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::LogEntry_Source_LogEntry_Source_INT_MAX_SENTINEL_DO_NOT_USE_:
-      break;
-  }
-  return "-";
-}
-
 std::string Render(const LogEntry& entry, const Terminal& terminal) {
-  const Look level = LookOf(entry.level());
+  const LevelLook level = LookOf(entry.level());
   std::string line =
       fmt::format("{} {} {} {}", terminal.Paint(Colour::kDim, FormatTime(entry.time())),
                   terminal.Paint(level.colour, fmt::format("{:<5}", level.name)),
                   terminal.Paint(Colour::kDim, fmt::format("[{}]", SourceName(entry.source()))),
                   Printable(entry.message()));
-  std::string keys;
-  if (!entry.module().empty()) keys += ' ' + KeyValue("module", entry.module());
-  for (const LogEntry::Field& field : entry.fields())
-    keys += ' ' + KeyValue(field.key(), field.value());
-  if (!keys.empty()) line += terminal.Paint(Colour::kCyan, keys);
+  if (const std::string keys = KeysOf(entry); !keys.empty())
+    line += terminal.Paint(Colour::kCyan, ' ' + keys);
   return line + '\n';
 }
 

@@ -20,6 +20,7 @@
 #include "daemon/base/event_loop.h"
 #include "daemon/base/status.h"
 #include "daemon/config/load.h"
+#include "daemon/pluginctl/author/attach_relay.h"
 #include "daemon/pluginctl/author/example_call.h"
 #include "daemon/pluginctl/author/feed.h"
 #include "daemon/pluginctl/author/file_watch.h"
@@ -136,14 +137,22 @@ class Session {
     fs::create_directories(folder_->path() + "/c/plugins.d", error);
     if (error) return ErrnoError(error.value(), "cannot make folders in " + folder_->path());
     plugin_file_ = folder_->path() + "/c/plugins.d/" + name_ + ".toml";
+    if (options_.attach) {
+      const std::string attach = folder_->path() + "/a";
+      fs::create_directory(attach, error);
+      if (error) return ErrnoError(error.value(), "cannot make " + attach);
+      relay_ = {fs::read_symlink("/proc/self/exe", error).string(), "plugin", "attach-relay",
+                attach};
+      environment_ = attach + '/' + kAttachEnvironment;
+    }
     return WriteFile(folder_->path() + "/c/plugind.toml", "[metrics]\nlisten = \"\"\n");
   }
 
   // From the author's file as it is now. False: it has errors, which were shown.
   bool WritePluginFile() {
-    PrivateFile file = ComposePluginFile(author_, {.command = command_, .patient = false});
+    PrivateFile file = ComposePluginFile(
+        author_, {.command = options_.attach ? relay_ : command_, .patient = options_.attach});
     if (!file.problems.empty()) return ShowProblems(file.problems);
-    const std::string before = private_.text;
     private_ = std::move(file);
     if (const absl::Status written = WriteFile(plugin_file_, private_.text); !written.ok()) {
       narrator_.Fail(Message(written));
@@ -181,13 +190,21 @@ class Session {
     logs_ = std::make_unique<LogFeed>(connection_->stub(), logs, [this](v1::LogEntry entry) {
       loop_.Post([this, entry = std::move(entry)] { narrator_.Log(entry); });
     });
+    if (options_.attach) RETURN_IF_ERROR(watch_.Add(environment_));
     if (options_.watch) RETURN_IF_ERROR(WatchFiles());
+    if (options_.attach) {
+      narrator_.Say(fmt::format(
+          "\"{}\" under a plugind of its own, to be started by hand; Ctrl-C ends it", name_));
+      return absl::OkStatus();
+    }
     narrator_.Say(fmt::format("running {} as \"{}\" under a plugind of its own; Ctrl-C ends it",
                               Printable(command_.front()), name_));
     return absl::OkStatus();
   }
 
   absl::Status WatchFiles() {
+    if (!author_.path.empty()) RETURN_IF_ERROR(watch_.Add(author_.path));
+    if (options_.attach) return absl::OkStatus();  // the program is the author's to start
     RETURN_IF_ERROR(watch_.Add(command_.front()));
     std::vector<std::string> scripts;
     if (IsScript(command_.front())) scripts.push_back(command_.front());
@@ -206,7 +223,7 @@ class Session {
       for (const std::string& suffix : suffixes)
         RETURN_IF_ERROR(watch_.AddSuffix(path.parent_path().string(), suffix));
     }
-    return author_.path.empty() ? absl::OkStatus() : watch_.Add(author_.path);
+    return absl::OkStatus();
   }
 
   // ---- What happens ----
@@ -274,8 +291,10 @@ class Session {
     }
   }
 
-  void OnFiles(const std::set<std::string>& paths) {
+  void OnFiles(std::set<std::string> paths) {
     if (ending_) return;
+    if (paths.erase(environment_) > 0) ShowEnvironment();
+    if (paths.empty()) return;
     const bool settings = paths.contains(author_.path);
     if (paths.size() > (settings ? 1U : 0U)) {
       // The settings are read at the start as well.
@@ -284,6 +303,18 @@ class Session {
           *std::ranges::find_if(paths, [&](const auto& path) { return path != author_.path; }));
     }
     if (settings && TakeSettings()) Reload();
+  }
+
+  // Once: it stays the same for as long as this runs.
+  void ShowEnvironment() {
+    if (std::exchange(environment_shown_, true)) return;
+    const auto exports = ReadFile(environment_);
+    if (!exports.ok()) return narrator_.Fail(Message(exports.status()));
+    narrator_.Say("in another terminal, or by \". " + environment_ + "\":");
+    std::istringstream lines(*exports);
+    for (std::string line; std::getline(lines, line);) narrator_.Say(line);
+    narrator_.Say(fmt::format("and then, under a debugger or without: {}",
+                              Printable(fmt::format("{}", fmt::join(command_, " ")))));
   }
 
   // False: they have errors, or say what they said before.
@@ -418,6 +449,8 @@ class Session {
   std::vector<std::string> command_;
   AuthorFile author_;
   PrivateFile private_;
+  std::vector<std::string> relay_;  // with --attach, what plugind runs
+  std::string environment_;         // … and the file with the environment that it was given
   std::string name_;
   std::string plugind_;
   std::optional<ScratchFolder> folder_;
@@ -430,6 +463,7 @@ class Session {
   Instant started_at_{};
   std::optional<SwapUnderWay> swap_;
   std::string shown_exit_;  // the instance whose end was shown last
+  bool environment_shown_ = false;
   bool introduced_ = false;
   bool ending_ = false;
   ExitCode code_ = ExitCode::kDone;

@@ -1,0 +1,101 @@
+#include "daemon/pluginctl/author/plugin_file.h"
+
+#include <gmock/gmock.h>
+
+#include <variant>
+
+#include "daemon/config/document.h"
+
+namespace plugind::pluginctl {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+const PluginFileOptions kRun = {.command = {"/bin/plugin", "-v"}, .patient = false};
+
+// The document's lines, as config reads them.
+std::string Meaning(const std::string& text) {
+  const auto document = config::ParseDocument(text);
+  const auto* table = std::get_if<config::Table>(&document);
+  return table == nullptr ? "broken" : config::ToToml(config::Value{{}, *table});
+}
+
+TEST(PluginFileTest, WithoutAFileOnlyTheCommandIsSaid) {
+  const PrivateFile file = ComposePluginFile({}, kRun);
+  EXPECT_THAT(file.problems, IsEmpty());
+  EXPECT_EQ(Meaning(file.text), Meaning("command = ['/bin/plugin', '-v']\n[stop]\ndrain = '2s'\n"));
+}
+
+TEST(PluginFileTest, WhatTheAuthorWroteStaysOnItsLines) {
+  const AuthorFile author = {"/p/x.toml",
+                             "# first\n"
+                             "command = [\n"
+                             "  \"./other\", # ]\n"
+                             "]\n"
+                             "name = 'x'\n"
+                             "restart = \"never\"\n"
+                             "[config]\n"
+                             "command = \"mine\"\n"};
+  const PrivateFile file = ComposePluginFile(author, kRun);
+  EXPECT_THAT(file.problems, IsEmpty());
+  EXPECT_EQ(Meaning(file.text), Meaning("command = ['/bin/plugin', '-v']\nrestart = 'never'\n"
+                                        "config.command = 'mine'\nstop.drain = '2s'\n"));
+  EXPECT_EQ(InAuthorsWords("/q/x.toml:7:3: wrong", "/q/x.toml", author, file),
+            "/p/x.toml:6:3: wrong");
+  EXPECT_EQ(InAuthorsWords("/q/x.toml: wrong", "/q/x.toml", author, file), "/p/x.toml: wrong");
+  EXPECT_EQ(InAuthorsWords("/q/y.toml:7:3: wrong", "/q/x.toml", author, file),
+            "/q/y.toml:7:3: wrong");
+}
+
+TEST(PluginFileTest, RelativeFoldersStartAtTheAuthorsFile) {
+  const PrivateFile file = ComposePluginFile({"/p/x.toml", "working_directory = \"data\"\n"}, kRun);
+  EXPECT_THAT(file.text, HasSubstr("working_directory = \"/p/data\""));
+  EXPECT_THAT(file.text, Not(HasSubstr("\"data\"")));
+}
+
+TEST(PluginFileTest, ForADebuggerNothingIsEndedBecauseItTakesLong) {
+  const AuthorFile author = {
+      "/p/x.toml", "start_timeout = \"1s\"\n[health]\ninterval = \"1s\"\n\n[config]\na = 1\n"};
+  const PrivateFile file = ComposePluginFile(author, {.command = {"/bin/plugin"}, .patient = true});
+  EXPECT_THAT(file.problems, IsEmpty());
+  EXPECT_THAT(Meaning(file.text), Not(HasSubstr("\"1s\"")));
+  EXPECT_THAT(Meaning(file.text), HasSubstr("24h"));
+  EXPECT_THAT(Meaning(file.text), HasSubstr("config = { a = 1 }"));
+}
+
+TEST(PluginFileTest, AKeyInSeveralPiecesIsRefusedWithItsPlace) {
+  const AuthorFile author = {"/p/x.toml",
+                             "health.interval = \"1s\"\nenv.A = \"1\"\nhealth.failures = 2\n"};
+  const PrivateFile file = ComposePluginFile(author, {.command = {"/bin/plugin"}, .patient = true});
+  ASSERT_THAT(file.problems, SizeIs(1));
+  EXPECT_THAT(file.problems[0].ToString(), HasSubstr("/p/x.toml:1:1: cannot replace \"health\""));
+}
+
+TEST(PluginFileTest, ABrokenFileIsToldWithItsPlace) {
+  const PrivateFile file = ComposePluginFile({"/p/x.toml", "a = 1\nb = = 2\n"}, kRun);
+  ASSERT_THAT(file.problems, SizeIs(1));
+  EXPECT_THAT(file.problems[0].ToString(), HasSubstr("/p/x.toml:2:"));
+}
+
+TEST(PluginFileTest, TheFilesOwnCommandStartsAtItsFolder) {
+  EXPECT_THAT(CommandOf({"/p/x.toml", "command = [\"./bin/x\", \"-v\"]\n"}),
+              ElementsAre("/p/bin/x", "-v"));
+  EXPECT_THAT(CommandOf({"/p/x.toml", "command = [\"/bin/x\"]\n"}), ElementsAre("/bin/x"));
+  EXPECT_THAT(CommandOf({"/p/x.toml", "[config]\n"}), IsEmpty());
+}
+
+TEST(PluginFileTest, ANameIsFoundForEveryProgram) {
+  EXPECT_EQ(PluginNameFor({}, "/a/Word_Count.py"), "word_count");
+  EXPECT_EQ(PluginNameFor({}, "/a/--x y--"), "x-y");
+  EXPECT_EQ(PluginNameFor({}, "/a/___"), "plugin");
+  EXPECT_EQ(PluginNameFor({"/p/kv.toml", ""}, "/a/b"), "kv");
+  EXPECT_EQ(PluginNameFor({"/p/kv.toml", "name = \"other\"\n"}, "/a/b"), "other");
+  EXPECT_EQ(PluginNameFor({}, std::string(100, 'a')).size(), 48U);
+}
+
+}  // namespace
+}  // namespace plugind::pluginctl
