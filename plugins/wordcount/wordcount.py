@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import sys
 import tempfile
@@ -140,8 +141,9 @@ def main() -> int:
         )
         return 1
 
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
+    # Not an Event: its set() takes a lock that the main thread may hold when the signal comes.
+    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.put(number))
     sys.stdout.reconfigure(line_buffering=True)
 
     base = os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.gettempdir()
@@ -161,7 +163,7 @@ def main() -> int:
     print(f"1|{PROTOCOL_VERSION}|unix|{path}|grpc", flush=True)
     log("info", "counting", pid=os.getpid(), grpc=grpc.__version__)
 
-    stop.wait()
+    stop.get()
     health.end()
     server.stop(STOP_SECONDS).wait()
     log("info", "stopped")

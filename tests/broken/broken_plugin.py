@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import re
 import select
 import signal
@@ -37,7 +38,8 @@ class State:
     """What the services share. Any thread."""
 
     def __init__(self) -> None:
-        self.stop = threading.Event()
+        # Not an Event: its set() takes a lock that the main thread may hold when a signal comes.
+        self.stop: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.serving = MODE not in ("never-serving", "waits-for-negotiate")
 
 
@@ -104,7 +106,7 @@ class Plugin(plugin_pb2_grpc.PluginServicer):
 
     def Shutdown(self, request, context):
         if MODE != "shutdown-hangs":
-            self.state.stop.set()
+            self.state.stop.put(None)
         return plugin_pb2.ShutdownResponse()
 
 
@@ -114,7 +116,7 @@ class Controller(go_plugin_pb2_grpc.GRPCControllerServicer):
 
     def Shutdown(self, request, context):
         if MODE != "controller-hangs":
-            self.state.stop.set()
+            self.state.stop.put(None)
         return go_plugin_pb2.Empty()
 
 
@@ -170,7 +172,7 @@ def watch_host(state: State) -> None:
     def watch() -> None:
         while os.getppid() == host:
             time.sleep(0.2)
-        state.stop.set()
+        state.stop.put(None)
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -225,7 +227,7 @@ def main() -> int:
     if MODE == "never-prints":
         time.sleep(3600)
     state = State()
-    signal.signal(signal.SIGTERM, lambda number, frame: state.stop.set())
+    signal.signal(signal.SIGTERM, lambda number, frame: state.stop.put(None))
     if MODE == "ignores-sigterm":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if MODE == "exits-with-3":
@@ -262,7 +264,7 @@ def main() -> int:
     if MODE == "two-handshakes":
         print(line, flush=True)
 
-    state.stop.wait()
+    state.stop.get()
     server.stop(2).wait()
     return 0
 
