@@ -49,7 +49,8 @@ Plugin::Plugin(const Surroundings& around, ConfigPtr config,
       start_deadline_(around.loop.timers()),
       retry_(around.loop.timers()),
       unready_(around.loop.timers()),
-      drain_(around.loop.timers()) {
+      drain_(around.loop.timers()),
+      negotiate_again_(around.loop.timers()) {
   record_.state_since = around_.loop.clock().WallNow();
   log_->SetStdoutTap(
       [this](std::string_view line, bool truncated) { return TakeLine(line, truncated); });
@@ -138,6 +139,7 @@ void Plugin::Enter(State next, Input input, const std::string& reason) {
   retry_.Clear();
   unready_.Clear();
   drain_.Clear();
+  negotiate_again_.Clear();
   record_.state = next;
   record_.state_since = around_.loop.clock().WallNow();
   record_.reason = reason;

@@ -139,6 +139,8 @@ class Plugin {
   void Negotiate();
   void OnAnswer(const HostOffer& offer, const absl::StatusOr<PluginAnswer>& answer);
   void HandOver(std::string settings);
+  // Connects and negotiates anew, while there is time.
+  void NegotiateAgain(const absl::Status& why);
   void OnConfigured(const std::string& settings,
                     const absl::StatusOr<std::vector<Violation>>& answer);
   void TakenOver(const std::string& settings);
@@ -176,6 +178,7 @@ class Plugin {
   std::unique_ptr<observe::PluginLog> log_;
   Record record_;  // exactly what a successor would be told
   bool stuck_ = false;
+  std::string contract_trouble_;   // why a start is not further than negotiate or configure
   bool configuring_ = false;       // Configure is under way
   std::string accepted_settings_;  // taken last, by whichever process; empty: none
   bool calls_drained_ = false;     // DRAINING only
@@ -185,6 +188,7 @@ class Plugin {
   Deadline retry_;
   Deadline unready_;
   Deadline drain_;
+  Deadline negotiate_again_;
 
   // Of the present process; order matters: the monitor and the ladder use the client.
   std::optional<PreambleLimit> preamble_;

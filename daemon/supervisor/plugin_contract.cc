@@ -9,6 +9,7 @@
 namespace plugind::supervisor {
 namespace {
 
+constexpr Duration kNegotiateAgain = std::chrono::milliseconds(100);
 constexpr size_t kMaxViolations = 16;      // in a reason
 constexpr size_t kMaxViolationText = 256;  // bytes, each of field and reason
 
@@ -43,6 +44,7 @@ void Plugin::OnAnswer(const HostOffer& offer, const absl::StatusOr<PluginAnswer>
     const absl::Status floor = AgreeOnNothing(offer);
     return floor.ok() ? WarmUp() : FailStart(std::string(Message(floor)), true);
   }
+  if (absl::IsUnavailable(answer.status())) return NegotiateAgain(answer.status());
   if (!answer.ok()) {
     return FailStart(fmt::format("it did not negotiate: {}", Message(answer.status())), false);
   }
@@ -62,6 +64,13 @@ void Plugin::OnAnswer(const HostOffer& offer, const absl::StatusOr<PluginAnswer>
   const bool refused_before = record_.automatic && !accepted_settings_.empty() &&
                               SettingsFingerprint(config_->settings) == record_.refused_settings;
   HandOver(refused_before ? accepted_settings_ : config_->settings);
+}
+
+// The connection broke. Usually the process is dead, which the keeper is about to report with the
+// cause.
+void Plugin::NegotiateAgain(const absl::Status& why) {
+  contract_trouble_ = Message(why);
+  negotiate_again_.Set(around_.loop.clock().Now() + kNegotiateAgain, [this] { ConnectClient(); });
 }
 
 void Plugin::HandOver(std::string settings) {
@@ -94,6 +103,8 @@ void Plugin::OnConfigured(const std::string& settings,
     why = Describe(*answer);
   } else if (absl::IsInvalidArgument(answer.status())) {
     why = Shown(Message(answer.status()));
+  } else if (starting && absl::IsUnavailable(answer.status())) {
+    return NegotiateAgain(answer.status());
   } else if (starting) {
     return FailStart(fmt::format("it did not take its settings: {}", Message(answer.status())),
                      false);

@@ -20,6 +20,7 @@ void Plugin::LaunchProcess() {
   record_.rung = StopRung::kNone;
   record_.start_deadline = around_.loop.clock().Now() + config_->start_timeout;
   preamble_.emplace();
+  contract_trouble_.clear();
   log_->SetStructured(true);
 
   auto launch = Prepare();
@@ -49,6 +50,7 @@ void Plugin::ArmStartDeadline() {
     const auto seconds = std::chrono::duration<double>(config_->start_timeout).count();
     std::string why = fmt::format("not READY within {} s; it was at the phase \"{}\"", seconds,
                                   ToString(record_.phase));
+    if (!contract_trouble_.empty()) why += fmt::format("; {}", contract_trouble_);
     if (health_ && !health_->last_failure().empty()) {
       why += fmt::format("; its health: {}", health_->last_failure());
     }
@@ -125,9 +127,9 @@ void Plugin::ConnectClient() {
   const Instant deadline = state() == State::kStarting
                                ? record_.start_deadline
                                : around_.loop.clock().Now() + health.timeout * health.failures;
-  client_ =
-      around_.clients.Make({name(), record_.instance, record_.pid,
-                            around_.directories.Instance(record_.instance), *record_.handshake, tls_});
+  client_ = around_.clients.Make({name(), record_.instance, record_.pid,
+                                  around_.directories.Instance(record_.instance),
+                                  *record_.handshake, tls_});
   client_->Connect(deadline, [this](const absl::Status& status) {
     if (status.ok()) {
       Serve();

@@ -102,6 +102,32 @@ TEST_F(ContractTest, ANegotiationThatHangsEndsWithTheStartsDeadlineByName) {
   EXPECT_THAT(Status("a").reason, HasSubstr("it was at the phase \"negotiate\""));
 }
 
+TEST_F(ContractTest, AConnectionThatBreaksMeanwhileIsMadeAnew) {
+  Manners& a = AddContract("a");
+  const auto answer = std::exchange(a.answer, absl::UnavailableError("the connection broke"));
+  Boot();
+  EXPECT_EQ(Status("a").phase, Phase::kNegotiate);
+  a.answer = answer;
+  Advance(seconds(1));
+  EXPECT_EQ(Status("a").state, State::kReady);
+  EXPECT_EQ(a.connects, 2);
+}
+
+TEST_F(ContractTest, AProcessThatDiesInTheNegotiationHasItsOwnEndForAReason) {
+  AddContract("a").answer = absl::UnavailableError("the connection broke");
+  Boot();
+  keeper.Exit("a", {.code = 3});
+  Settle();
+  EXPECT_THAT(Status("a").reason, HasSubstr("ended at the phase \"negotiate\": exit code 3"));
+}
+
+TEST_F(ContractTest, AConnectionThatAlwaysBreaksIsNamedAtTheDeadline) {
+  AddContract("a").answer = absl::UnavailableError("the connection broke");
+  Boot();
+  Advance(config.plugins["a"].start_timeout);
+  EXPECT_THAT(Status("a").reason, HasSubstr("\"negotiate\"; the connection broke"));
+}
+
 TEST_F(ContractTest, SettingsThatAreRefusedAtTheStartEndInFailedWithEachReason) {
   AddContract("a").judge = RefuseBad;
   config.plugins["a"].settings = R"({"bad":1})";

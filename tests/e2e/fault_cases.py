@@ -143,14 +143,14 @@ CASES = [
         fault("listens-then-dies", "exit=3"),
         FAILED_START,
         r"exit code 3",
-        "connect|warm-up",
+        "connect|negotiate",
     ),
     Case(
         "14 listens, then ends as if done",
         fault("listens-then-dies", "exit=0"),
         FAILED_START,
         r"exit code 0",
-        "connect|warm-up",
+        "connect|negotiate",
     ),
     Case(
         "14 dies before the handshake",
@@ -221,7 +221,7 @@ CASES = [
         fault("leaks-fds"),
         FAILED_START,
         r"not READY within 0\.7 s",
-        "warm-up",
+        "negotiate",
         {"start_timeout": "700ms", "limits": {"nofile": 64}},
     ),
     Case(
