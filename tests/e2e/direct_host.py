@@ -59,6 +59,13 @@ class Lines:
         return line
 
 
+    def all(self, within: float = 5.0) -> list[str]:
+        """Every line, once the process that writes them has ended."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._ended, within * SLOWNESS), self.lines[-30:]
+            return list(self.lines)
+
+
 @dataclass
 class Handshake:
     core: str

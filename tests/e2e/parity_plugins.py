@@ -25,9 +25,7 @@ CANNOT = 77  # the exit code of a build.sh that lacks something
 def _newest(folder: Path) -> float:
     files = (file for file in folder.rglob("*") if "node_modules" not in file.parts)
     return max(
-        file.stat().st_mtime
-        for file in files
-        if file.is_file() and "__pycache__" not in file.parts
+        file.stat().st_mtime for file in files if file.is_file() and "__pycache__" not in file.parts
     )
 
 
