@@ -1,0 +1,264 @@
+"""pluginctl plugin run: a plugin under a plugind of its own, which leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+import processes
+from author_run import AuthorRun, call
+from daemon import fault
+from processes import eventually
+from settings import BIN, PLUGINS, SLOWNESS
+
+GREETER = PLUGINS / "greeter"
+GREET = "greeter/greeter.v1.Greeter/Greet"
+
+
+@pytest.fixture
+def marker() -> Iterator[dict[str, str]]:
+    """An environment by which everything that a run starts is found; at the end nothing of it may be left."""
+    # Short, because a socket's path holds 107 bytes.
+    scratch = Path(tempfile.mkdtemp(prefix="pr-"))
+    name = uuid.uuid4().hex
+    yield {"TMPDIR": str(scratch), "E2E_RUN_ID": name}
+    try:
+        eventually(
+            lambda: not processes.marked(f"E2E_RUN_ID={name}"),
+            within=20 * SLOWNESS,
+            what="no process is left",
+        )
+        assert os.listdir(scratch) == [], "its folder is left"
+    finally:
+        for process in processes.marked(f"E2E_RUN_ID={name}"):
+            os.kill(process.pid, signal.SIGKILL)
+        shutil.rmtree(scratch)
+
+
+def greet(socket: str) -> str:
+    return json.loads(call(socket, GREET, '{"name": "Ada"}'))["message"]
+
+
+def test_it_shows_states_log_and_a_call_that_works_and_ends_in_order(
+    marker: dict[str, str],
+) -> None:
+    with AuthorRun(GREETER, env=marker) as run:
+        socket = run.wait_ready()
+        assert re.search(r"^\d\d:\d\d:\d\d\.\d{3} STATE STARTING spawn", run.text, re.M)
+        assert re.search(r"^\d\d:\d\d:\d\d\.\d{3} INFO  greeter is up pid=\d+$", run.text, re.M)
+        assert re.search(r"^  address  unix:/\S+/plugins/greeter\.sock$", run.text, re.M)
+        example = next(line for line in run.lines if line.startswith("  try"))
+        command = example.split(maxsplit=1)[1]
+        answer = subprocess.run(
+            ["bash", "-c", command],
+            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
+        assert answer.returncode == 0, answer.stderr
+        assert json.loads(answer.stdout)["message"] == "Hello, you!"
+        assert socket in command
+        run.interrupt()
+        run.wait(r"^stopping$")
+        run.wait(r"STATE STOPPED")
+        run.wait_ended(0)
+        assert "\x1b" not in run.text
+
+
+def test_a_new_executable_is_swapped_in(marker: dict[str, str], tmp_path: Path) -> None:
+    program = tmp_path / "plugin"
+    shutil.copy(GREETER, program)
+    with AuthorRun("--watch", program, "--name", "greeter", env=marker) as run:
+        socket = run.wait_ready()
+        first = json.loads(call(socket, GREET, "{}"))["pid"]
+        # As a linker does: away with the old one, then the new one bit by bit.
+        program.unlink()
+        with open(program, "wb") as file:
+            for piece in range(3):
+                file.write(GREETER.read_bytes() if piece == 0 else b"")
+                file.flush()
+        program.chmod(0o755)
+        run.wait(r"^plugin has changed$")
+        run.wait(r"^swapped in \d+ ms$")
+        second = json.loads(call(socket, GREET, "{}"))["pid"]
+        assert second != first
+        # The same once more: the watch goes on. As an install does it.
+        shutil.copy(GREETER, tmp_path / "fresh")
+        os.rename(tmp_path / "fresh", program)
+        run.wait(r"^swapped in \d+ ms$")
+        assert json.loads(call(socket, GREET, "{}"))["pid"] != second
+
+
+def test_a_rebuild_from_scratch_is_noticed(marker: dict[str, str], tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    build.mkdir()
+    shutil.copy(GREETER, build / "greeter")
+    with AuthorRun("--watch", build / "greeter", env=marker) as run:
+        run.wait_ready()
+        shutil.rmtree(build)
+        build.mkdir()
+        shutil.copy(GREETER, build / "greeter")
+        run.wait(r"^swapped in \d+ ms$")
+
+
+def test_a_change_of_config_alone_reaches_the_running_plugin(
+    marker: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "greeter.toml"
+    file.write_text('[config]\ngreeting = "Ahoy"\n')
+    with AuthorRun("--watch", "--config", file, GREETER, env=marker) as run:
+        socket = run.wait_ready()
+        assert greet(socket) == "Ahoy, Ada!"
+        pid = json.loads(call(socket, GREET, "{}"))["pid"]
+        file.write_text('# a line more\n[config]\ngreeting = "Servus"\n')
+        run.wait(r"^greeter\.toml has changed$")
+        run.wait(r"^settings in force in \d+ ms, without a restart$")
+        assert greet(socket) == "Servus, Ada!"
+        assert json.loads(call(socket, GREET, "{}"))["pid"] == pid
+
+        file.write_text('[config]\ngreeting = ""\n')
+        run.wait(r"greeting")
+        run.wait(r"^the settings before stay$")
+        assert greet(socket) == "Servus, Ada!"
+
+        file.write_text('[config\ngreeting = "Hi"\n')
+        run.wait(rf"{re.escape(str(file))}:1:\d+: ")
+        run.wait(r"^the settings before stay$")
+        assert greet(socket) == "Servus, Ada!"
+
+        file.write_text('restart = "never"\nenv = { A = "1" }\n[config]\ngreeting = "Hi"\n')
+        run.wait(r"^restarted with it in \d+ ms$")
+        assert greet(socket) == "Hi, Ada!"
+        assert json.loads(call(socket, GREET, "{}"))["pid"] != pid
+
+
+def test_errors_of_the_file_have_the_authors_own_places(
+    marker: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text('command = [\n  "elsewhere",\n]\nenabled = false\n\nrestrat = "never"\n')
+    with AuthorRun("--config", file, GREETER, env=marker) as run:
+        run.wait(rf'^{re.escape(str(file))}:6:1: .*"restrat"')
+        run.wait_ended(1)
+
+
+def test_a_crash_shows_how_it_ended_and_the_end_of_its_stderr(
+    marker: dict[str, str], tmp_path: Path
+) -> None:
+    program = tmp_path / "crashes"
+    program.write_text('#!/bin/sh\necho "no such table: users" >&2\nkill -SEGV $$\n')
+    program.chmod(0o755)
+    with AuthorRun(program, env=marker) as run:
+        run.wait(r"crashes \(pid \d+\) ended: .*signal 11")
+        run.wait(r"the end of its stderr")
+        run.wait(r"  \| no such table: users")
+        # It does not get better by itself.
+        run.wait(r"crashes is QUARANTINED", within=60)
+        run.wait_ended(1)
+
+
+def test_a_plugin_that_cannot_work_ends_with_the_reason(marker: dict[str, str]) -> None:
+    with AuthorRun(*fault("wrong-core")[:1], "--", *fault("wrong-core")[1:], env=marker) as run:
+        run.wait(r"fault_plugin is FAILED: ")
+        run.wait_ended(1)
+    with AuthorRun("./nowhere", env=marker) as run:
+        run.wait(r"nowhere is FAILED: .*no such file", within=30)
+        run.wait_ended(1)
+
+
+def test_a_watch_outlasts_a_plugin_that_cannot_work(marker: dict[str, str], tmp_path: Path) -> None:
+    program = tmp_path / "greeter"
+    with AuthorRun("--watch", program, env=marker) as run:
+        run.wait(r"greeter is FAILED: ")
+        run.wait(r"^waiting for a change$")
+        shutil.copy(GREETER, program)
+        run.wait(r"^swapped in \d+ ms$")
+        socket = run.wait_ready()
+        assert greet(socket) == "Hello, Ada!"
+
+
+def test_a_plugin_that_finishes_ends_the_run(marker: dict[str, str]) -> None:
+    with AuthorRun(GREETER, env=marker) as run:
+        socket = run.wait_ready()
+        pid = json.loads(call(socket, GREET, "{}"))["pid"]
+        os.kill(pid, signal.SIGTERM)
+        run.wait(r"^greeter has finished$")
+        run.wait_ended(0)
+
+
+def test_scripts_and_their_modules_are_watched(marker: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    shutil.copytree(PLUGINS / "wordcount", folder)
+    with AuthorRun("-w", "wordcount.py", cwd=folder, env=marker) as run:
+        run.wait(r" is READY after")
+        with open(folder / "wordcount.py", "a", encoding="utf-8") as file:
+            file.write("# more\n")
+        run.wait(r"^wordcount\.py has changed$")
+        run.wait(r"^swapped in \d+ ms$")
+        (folder / "words.py").write_text("LONGEST = 7\n")
+        run.wait(r"^words\.py has changed$")
+        run.wait(r"^swapped in \d+ ms$")
+
+
+def test_the_daemon_dies_with_the_run(marker: dict[str, str]) -> None:
+    run = AuthorRun(GREETER, env=marker)
+    socket = run.wait_ready()
+    run.process.kill()
+    run.process.wait()
+    # Nobody is left to remove its folder.
+    eventually(
+        lambda: not processes.marked(f"E2E_RUN_ID={marker['E2E_RUN_ID']}"),
+        within=20 * SLOWNESS,
+        what="its plugind is gone",
+    )
+    shutil.rmtree(Path(socket).parents[1])
+
+
+def test_colours_are_for_terminals_that_want_them(marker: dict[str, str]) -> None:
+    def shown(**variables: str) -> bytes:
+        master, slave = pty.openpty()
+        run = subprocess.Popen(
+            [BIN / "pluginctl", "plugin", "run", GREETER],
+            stdin=subprocess.DEVNULL,
+            stdout=slave,
+            stderr=slave,
+            env={**os.environ, "TERM": "xterm", **marker, **variables},
+        )
+        os.close(slave)
+        output = b""
+        while b"status " not in output:
+            output += os.read(master, 65536)
+        run.send_signal(signal.SIGINT)
+        try:
+            while piece := os.read(master, 65536):
+                output += piece
+        except OSError:  # the terminal's end
+            pass
+        assert run.wait(20 * SLOWNESS) == 0
+        os.close(master)
+        return output
+
+    assert b"\x1b[" in shown()
+    assert b"\x1b[" not in shown(NO_COLOR="1")
+
+
+def test_what_is_missing_is_said(marker: dict[str, str], tmp_path: Path) -> None:
+    alone = tmp_path / "bin" / "pluginctl"
+    alone.parent.mkdir()
+    shutil.copy(BIN / "pluginctl", alone)
+    done = subprocess.run([alone, "plugin", "run", GREETER], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"there is no plugind at {alone.parent}/plugind nor at " in done.stderr
+    done = subprocess.run([BIN / "pluginctl", "plugin", "run"], capture_output=True, text=True)
+    assert done.returncode == 1 and "name the plugin's program" in done.stderr
