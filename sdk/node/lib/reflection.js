@@ -3,9 +3,6 @@
 
 const path = require("node:path");
 
-const { describe } = require("./descriptors");
-const { asWritten } = require("./load_proto");
-
 const NOT_FOUND = 5;
 const UNIMPLEMENTED = 12;
 
@@ -44,7 +41,7 @@ class Reflection {
     if (request.listServices !== null) {
       return { listServicesResponse: { service: this.#services.map((name) => ({ name })) } };
     }
-    this.#index ??= describe([...this.#definitions.map(asWritten), ...ownDefinitions()]);
+    this.#index ??= indexOf(this.#definitions);
     if (request.fileByFilename !== null) {
       return this.#file(this.#index.files.get(request.fileByFilename), request.fileByFilename);
     }
@@ -72,7 +69,13 @@ class Reflection {
   }
 }
 
-// Loaded when somebody asks.
+// Everything about descriptors is loaded when somebody asks for one.
+function indexOf(definitions) {
+  const { describe } = require("./descriptors");
+  const { asWritten } = require("./load_proto");
+  return describe([...definitions.map(asWritten), ...ownDefinitions()]);
+}
+
 function ownDefinitions() {
   const { loadSync } = require("@grpc/proto-loader");
   return OWN_FILES.flatMap((file) => {
