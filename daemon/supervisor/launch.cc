@@ -166,7 +166,7 @@ uint64_t ProcessFingerprint(const config::PluginConfig& config) {
   writer.Put(config.capabilities.require);
   for (const auto& [name, version] : config.capabilities.offer) writer.Put(name).Put(version);
   if (config.auto_mtls) writer.Put(true);  // of others the fingerprint is as it always was
-  uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a, 64 bits
+  uint64_t hash = 0xcbf29ce484222325U;     // FNV-1a, 64 bits
   for (const char byte : writer.bytes()) {
     hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3U;
   }

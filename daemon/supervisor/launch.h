@@ -34,7 +34,8 @@ std::string NewInstanceId(const Directories& directories);
 
 // Makes the directories and finds the executable. Errors name the path and the cause;
 // FAILED_PRECONDITION and NOT_FOUND are the configuration's or the file's fault and final, others
-// (no space, no memory) may pass. `client_certificate` is plugind's towards it, PEM, under AutoMTLS.
+// (no space, no memory) may pass. `client_certificate` is plugind's towards it, PEM, under
+// AutoMTLS.
 absl::StatusOr<Launch> PrepareLaunch(const config::PluginConfig& config,
                                      const std::string& instance, const Directories& directories,
                                      const std::string& client_certificate = "");

@@ -98,6 +98,14 @@ TEST_F(LaunchTest, NothingOfPlugindsEnvironmentLeaksIn) {
   EXPECT_THAT(env, Contains("PLUGIND_NAME=greeter"));
   EXPECT_THAT(env, Contains("PLUGIND_INSTANCE=7f3a"));
   EXPECT_THAT(env, Contains("PLUGIND_STATE_DIR=" + directories_.PluginState("greeter")));
+  EXPECT_THAT(env, Not(Contains(HasSubstr("PLUGIN_CLIENT_CERT"))));
+}
+
+TEST_F(LaunchTest, HandsTheHostsCertificateOverUnderAutoMtls) {
+  config_.env["PLUGIN_CLIENT_CERT"] = "the configuration's";
+  const auto launch = PrepareLaunch(config_, "7f3a", directories_, "two\nlines\n");
+  ASSERT_TRUE(launch.ok()) << launch.status();
+  EXPECT_THAT(launch->spec.env, Contains("PLUGIN_CLIENT_CERT=two\nlines\n"));
 }
 
 TEST_F(LaunchTest, ThePluginsOwnEnvironmentCannotBreakTheContract) {

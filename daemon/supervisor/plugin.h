@@ -83,7 +83,8 @@ class Plugin {
   void Replace(const std::string& why);
   // A new configuration for the same process, or for the next one.
   void TakeConfig(ConfigPtr config);
-  // It rests only because of a `restart` setting that is no longer the configured one.
+  // It rests only because of a `restart` setting, or settings of its own, that are no longer the
+  // configured ones.
   bool RestsWithoutCause() const;
   // SIGKILL now, whatever the ladder says.
   void KillNow();

@@ -50,9 +50,14 @@ void Plugin::OnAnswer(const HostOffer& offer, const absl::StatusOr<PluginAnswer>
   }
   auto agreement = Agree(offer, *answer);
   if (!agreement.ok()) return FailStart(std::string(Message(agreement.status())), true);
-  if (const absl::Status learnt = around_.learn_schema(*config_, answer->config_schema);
-      !learnt.ok()) {
-    return FailStart(std::string(Message(learnt)), true);
+  const uint64_t configured = SettingsFingerprint(config_->settings);
+  const bool refused_before =
+      record_.automatic && !accepted_settings_.empty() && configured == record_.refused_settings;
+  const absl::Status learnt = around_.learn_schema(*config_, answer->config_schema);
+  if (!learnt.ok() && !refused_before) {
+    record_.refused_settings = configured;
+    record_.refusal = Message(learnt);
+    return FailStart(record_.refusal, true);
   }
   record_.terms.served = true;
   record_.terms.version = std::move(agreement->version);
@@ -61,8 +66,6 @@ void Plugin::OnAnswer(const HostOffer& offer, const absl::StatusOr<PluginAnswer>
   record_.services = std::move(agreement->services);
   log_->SetStructured(record_.terms.Allows(kLogStructured));
   SetPhase(Phase::kConfigure);
-  const bool refused_before = record_.automatic && !accepted_settings_.empty() &&
-                              SettingsFingerprint(config_->settings) == record_.refused_settings;
   HandOver(refused_before ? accepted_settings_ : config_->settings);
 }
 

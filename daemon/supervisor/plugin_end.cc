@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include "daemon/base/failpoint.h"
+#include "daemon/supervisor/kept_settings.h"
 #include "daemon/supervisor/plugin.h"
 
 namespace plugind::supervisor {
@@ -108,6 +109,10 @@ void Plugin::Conclude(const std::string& how) {
 }
 
 bool Plugin::RestsWithoutCause() const {
+  if (state() == State::kFailed && record_.refused_settings != 0 &&
+      record_.refused_settings != SettingsFingerprint(config_->settings)) {
+    return true;
+  }
   switch (config_->restart) {
     case config::Restart::kNever:
       return false;

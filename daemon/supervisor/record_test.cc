@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,18 @@ Record AnyRecord() {
     record.handshake = Handshake{*rc::gen::arbitrary<uint32_t>(),
                                  AnyOf(Network::kUnix, Network::kTcp), AnyText(), AnyText()};
   }
+  record.refused_settings = *rc::gen::arbitrary<uint64_t>();
+  record.refusal = AnyText();
+  record.services = *rc::gen::arbitrary<std::vector<std::string>>();
+  record.terms.served = *rc::gen::arbitrary<bool>();
+  record.terms.version = AnyText();
+  record.terms.sdk = AnyText();
+  record.terms.capabilities = *rc::gen::arbitrary<std::map<std::string, std::string>>();
+  record.terms.takes_settings = *rc::gen::arbitrary<bool>();
+  record.terms.generation = *rc::gen::arbitrary<uint64_t>();
+  record.terms.settings = *rc::gen::arbitrary<uint64_t>();
+  record.terms.settings_at = AnyWallTime();
+  record.terms.status_text = AnyText();
   record.start_deadline = AnyInstant();
   record.ready_since = AnyInstant();
   record.ready_at = AnyWallTime();

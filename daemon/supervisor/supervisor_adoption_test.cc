@@ -1,5 +1,6 @@
 // plugind is killed, at every place where it tells the keeper something, and the next one goes on.
 
+#include <absl/strings/escaping.h>
 #include <fcntl.h>
 
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "daemon/supervisor/testing/core_fixture.h"
+#include "daemon/tls/testing/server.h"
 
 namespace plugind::supervisor {
 namespace {
@@ -49,6 +51,41 @@ TEST_F(AdoptionTest, WhatIsReadyNoticesNothing) {
   EXPECT_EQ(manners("kv").connects, 4);
 }
 
+TEST_F(AdoptionTest, UnderAutoMtlsASuccessorSpeaksAsTheSameHost) {
+  Add("kv").auto_mtls = true;
+  keeper.habits("kv").prints = "";
+  Boot();
+  std::string error;
+  const auto plugin = tls::MakeIdentity(clock.WallNow(), &error);
+  ASSERT_TRUE(plugin) << error;
+  std::string line = HandshakeOf("kv");
+  line.pop_back();  // the newline
+  keeper.Print("kv", line + "|" + absl::Base64Escape(tls::testing::DerOf(*plugin)) + "\n");
+  Settle();
+  EXPECT_EQ(StateOf("kv"), "READY");
+  const auto client = manners("kv").endpoint.tls;
+  ASSERT_NE(client, nullptr);
+  EXPECT_EQ(client->peer(), tls::testing::DerOf(*plugin));
+  EXPECT_EQ(Status("kv").tls, client);
+  const auto before = keeper.record("kv");
+  ASSERT_TRUE(before && before->identity);
+
+  Replace();
+  EXPECT_EQ(StateOf("kv"), "READY");
+  EXPECT_EQ(keeper.spawns("kv"), 1);
+  ASSERT_NE(manners("kv").endpoint.tls, nullptr);
+  EXPECT_NE(manners("kv").endpoint.tls, client);
+  EXPECT_EQ(manners("kv").endpoint.tls->peer(), client->peer());
+  EXPECT_EQ(keeper.record("kv")->identity, before->identity);
+
+  // The next process gets a certificate of its own.
+  keeper.Exit("kv", {});
+  keeper.Gone("kv");
+  Settle();
+  EXPECT_EQ(Status("kv").tls, nullptr);
+  EXPECT_NE(keeper.record("kv")->identity, before->identity);
+}
+
 TEST_F(AdoptionTest, HealthIsWatchedOnAndItsLossSeen) {
   BootWith("kv");
   Replace();
@@ -83,11 +120,15 @@ TEST_F(AdoptionTest, AStableRunCountsFromItsBeginningNotFromTheAdoption) {
 }
 
 TEST_F(AdoptionTest, AStartGoesOnAtItsPhaseWithItsOwnDeadline) {
-  for (const std::string phase : {"spawn", "handshake", "connect", "warm-up"}) {
+  for (const std::string phase :
+       {"spawn", "handshake", "connect", "negotiate", "configure", "warm-up"}) {
     World world;
     Manners& manners = world.plugins.manners["kv"];
     if (phase == "handshake") world.keeper.habits("kv").prints = "";
     manners.connect_hangs = phase == "connect";
+    manners.negotiate_hangs = phase == "negotiate";
+    manners.configure_hangs = phase == "configure";
+    if (phase == "configure") manners.answer = PluginAnswer();
     manners.health = phase != "warm-up";
     world.keeper.hold_reports = phase == "spawn";
     world.Add("kv");
@@ -381,8 +422,8 @@ enum class Meanwhile {
   kAllDieLeavingDescendants,
 };
 
-// A day in the life of four plugins: db; kv after it; crashy, which dies at every start; job,
-// replaced and stopped.
+// A day in the life of four plugins: db; kv after it, which serves the contract; crashy, which dies
+// at every start; job, replaced and stopped.
 class EveryCommand {
  public:
   EveryCommand() {
@@ -390,6 +431,13 @@ class EveryCommand {
       world_.Add(name).health.interval = minutes(1);  // fewer rounds
     }
     world_.config.plugins["kv"].after = {"db"};
+    Manners& kv = world_.plugins.manners["kv"];
+    kv.answer = PluginAnswer();
+    kv.answer->capabilities = {{kConfigReload, {"1.0"}, false}, {kDrain, {"1.0"}, false}};
+    kv.judge = [](const SettingsOffer& offer) -> absl::StatusOr<std::vector<Violation>> {
+      if (offer.json == kRefused) return std::vector<Violation>{{"n", "is odd"}};
+      return std::vector<Violation>();
+    };
     world_.keeper.habits("crashy").ends_at_once = ExitStatus{.code = 1};
     world_.plugins.manners["job"].exits_on_shutdown = true;
   }
@@ -432,8 +480,17 @@ class EveryCommand {
     (void)w.supervisor().StartPlugin("kv");
     w.Settle();
     w.config.plugins["job"].env["A"] = "b";
+    w.config.plugins["kv"].settings = R"({"n":2})";
     w.supervisor().Apply(w.config);
     w.Advance(seconds(2));
+    w.config.plugins["kv"].settings = kRefused;
+    w.supervisor().Apply(w.config);
+    w.Settle();
+    w.keeper.Exit("kv", {.signal = 9});
+    w.Advance(seconds(1));
+    w.config.plugins["kv"].settings = kLast;
+    w.supervisor().Apply(w.config);
+    w.Settle();
     (void)w.supervisor().RestartPlugin("db");
     w.Settle();
     (void)w.supervisor().StartPlugin("crashy");
@@ -489,7 +546,9 @@ class EveryCommand {
         EXPECT_EQ(w.Status(name).pid, pid) << name << " was replaced although it lived";
       }
     }
-    // From here on nobody misbehaves.
+    // From here on nobody misbehaves, and nothing is configured that is refused.
+    w.config.plugins["kv"].settings = kLast;
+    w.supervisor().Apply(w.config);
     w.keeper.habits("crashy").ends_at_once.reset();
     for (const auto& [name, plugin] : w.config.plugins) {
       w.keeper.habits(name).leaves_descendants = false;
@@ -504,6 +563,14 @@ class EveryCommand {
           << name << " is " << ToString(status.state) << ": " << status.reason;
       EXPECT_EQ(static_cast<int>(status.restarts), std::max(0, w.keeper.spawns(name) - 1)) << name;
     }
+    if (Allowed("kv")) {
+      const PluginStatus kv = w.Status("kv");
+      ASSERT_TRUE(kv.settings);
+      EXPECT_EQ(kv.settings->refused, "");
+      EXPECT_FALSE(kv.settings->pending);
+      EXPECT_EQ(w.plugins.manners["kv"].settings.back().json, kLast);
+      EXPECT_EQ(w.plugins.manners["kv"].settings.back().generation, kv.settings->generation);
+    }
     size_t running = 0;
     w.supervisor().CountStates([&](State state) { running += HasProcess(state) ? 1U : 0U; });
     EXPECT_EQ(w.keeper.process_count(), running) << "a process is left that nobody owns";
@@ -512,6 +579,9 @@ class EveryCommand {
       EXPECT_TRUE(w.keeper.IsAlive(entry.path().filename().string())) << entry.path();
     }
   }
+
+  static constexpr char kRefused[] = R"({"n":3})";
+  static constexpr char kLast[] = R"({"n":4})";
 
   World world_;
 };

@@ -135,6 +135,10 @@ TEST_F(ContractTest, SettingsThatAreRefusedAtTheStartEndInFailedWithEachReason) 
   EXPECT_EQ(Status("a").state, State::kFailed);
   EXPECT_THAT(Status("a").reason,
               HasSubstr("it refuses its settings: limits.max: must be positive; no\\x1b[2J good"));
+  Reload("a", R"({"bad":2})");
+  EXPECT_EQ(Status("a").state, State::kFailed) << "others, that are refused as well";
+  Reload("a", R"({"good":1})");
+  EXPECT_EQ(Status("a").state, State::kReady) << "a change of them is a reason to try again";
 }
 
 TEST_F(ContractTest, NewSettingsAreTakenWithoutARestart) {

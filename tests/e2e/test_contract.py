@@ -268,7 +268,6 @@ def test_settings_that_are_refused_at_the_start_fail_it_with_each_reason(daemon:
     assert plugin.reason == "it refuses its settings: bad: there is no such thing"
     add_contract(daemon, "c", {}, config={})
     assert pluginctl(daemon, "reload").returncode == 0
-    daemon.change("Start", "c")
     daemon.wait_ready("c")
 
 
