@@ -1,6 +1,7 @@
 #include "plugind/plugin.h"
 
 #include <fcntl.h>
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
@@ -138,6 +139,9 @@ void Plugin::Impl::Explain(const sdk::Offer& offer, const std::string& program) 
 void Plugin::Impl::Serve(const sdk::Offer& offer) {
   sdk::CheckSupported(offer);
   lifeline.Attach();
+  // Never taken back: gRPC's own end may wait ten seconds for a thread of its that polls, and hosts
+  // kill whoever takes two.
+  grpc_init();
 
   const sdk::Fd host_stdout(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
   if (!host_stdout.valid()) throw sdk::ErrnoFailure(errno, "stdout, which carries the handshake");
