@@ -487,6 +487,7 @@ class CommandLine {
                      "The protocol versions that it may choose from (1)")
         ->delimiter(',')
         ->expected(1)
+        ->allow_extra_args(false)
         ->type_name("N[,N]");
     verb->add_flag("--tcp", plugin_test_.allow_tcp, "It may listen on TCP, on a loopback address");
     verb->add_option("--config", plugin_test_.accepted_file,
@@ -499,6 +500,7 @@ class CommandLine {
     verb->add_option("--only", plugin_test_.only, "Check this rule alone; may be repeated")
         ->expected(1)
         ->take_all()
+        ->allow_extra_args(false)
         ->type_name("RULE");
     verb->add_flag("--list-rules", plugin_test_.list, "Print the rules and check nothing");
     static const std::map<std::string, TestFormat> kFormats = {{"tap", TestFormat::kTap},

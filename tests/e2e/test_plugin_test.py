@@ -54,8 +54,8 @@ def with_verdict(rules: dict[str, dict[str, Any]], verdict: str) -> set[str]:
 
 
 def limit() -> str:
-    """How long a start may take here. Those that never come take as long."""
-    return f"{int(5 * SLOWNESS)}s"
+    """How long a start may take here. What never comes is waited for as long."""
+    return f"{int(10 * SLOWNESS)}s"
 
 
 def broken(mode: str = "", *options: object) -> Iterable[object]:

@@ -12,7 +12,7 @@ namespace {
 constexpr Milliseconds kGrace{10'000};    // after SIGTERM
 constexpr Milliseconds kShutdown{5'000};  // after an answer to Shutdown
 constexpr Milliseconds kLease{2'000};     // after its host's death
-constexpr Milliseconds kSlack{500};       // for a busy machine to show it
+constexpr Milliseconds kSlack{1'000};     // for a busy machine to show it
 
 // Within the limit, or within --timeout if that is shorter; and with 0.
 absl::Status EndsWell(Bench& bench, Instance& instance, Milliseconds limit,
