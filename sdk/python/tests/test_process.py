@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import plugind
 import pytest
 from plugind import _handshake, _output
+from plugind._lifeline import Lifeline
 
 
 @pytest.mark.parametrize(
@@ -95,6 +99,56 @@ def test_a_print_without_a_reader_is_no_error() -> None:
         assert replaced is not None
         print("anyone?", file=replaced)
         replaced.flush()
+
+
+def test_a_signal_ends_the_wait_whichever_thread_gets_it() -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.set_wakeup_fd(-1)
+    try:
+        for delay in (0, 0, 0, 0.001, 0.05):
+            lifeline = Lifeline()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            lifeline.take_signals()
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+
+            def send() -> None:
+                time.sleep(delay)
+                signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+            threading.Thread(target=send).start()
+            assert lifeline.wait() == "asked to stop"
+    finally:
+        signal.set_wakeup_fd(before[1])
+        signal.signal(signal.SIGTERM, before[0])
+
+
+def test_another_signal_does_not_end_the_wait() -> None:
+    before = signal.set_wakeup_fd(-1)
+    seen = threading.Event()
+    usr1 = signal.signal(signal.SIGUSR1, lambda *_: seen.set())
+    try:
+        lifeline = Lifeline()
+        lifeline.take_signals()
+
+        def send() -> None:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert seen.wait(10)
+            lifeline.stop()
+
+        threading.Thread(target=send).start()
+        assert lifeline.wait() == "asked to stop"
+        assert seen.is_set()
+    finally:
+        signal.set_wakeup_fd(before)
+        signal.signal(signal.SIGUSR1, usr1)
+
+
+def test_who_took_hold_of_stdout_before_has_lines_at_once_too() -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb", buffering=0) as out, open(writing, "w") as stream:
+        handler = logging.StreamHandler(stream)
+        assert _output._line_buffered(stream, writing) is not None
+        handler.stream.write("one line\n")
+        assert out.read(100) == b"one line\n"
 
 
 @pytest.mark.skipif("not __import__('importlib.util').util.find_spec('cryptography')")

@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import threading
-from typing import Any, Dict
 
 # Where the kernel has no pidfd, the parent is looked at this often. A plugin outlives its host by 2 s at most.
 LOOK_MILLISECONDS = 500
@@ -18,7 +17,9 @@ LOOK_MILLISECONDS = 500
 class Lifeline:
     def __init__(self) -> None:
         self._reading, self._writing = os.pipe()
-        os.set_blocking(self._writing, False)
+        for fd in (self._reading, self._writing):
+            os.set_blocking(fd, False)
+        self._asked = False
         self._parent = os.getppid()
         self._pidfd = -1
         if hasattr(os, "pidfd_open"):
@@ -26,7 +27,6 @@ class Lifeline:
                 self._pidfd = os.pidfd_open(self._parent)
             except OSError:
                 pass  # an old kernel, or a parent in another PID namespace
-        self._handlers: Dict[int, Any] = {}
 
     def take_signals(self) -> None:
         """SIGTERM and SIGINT, where they are at their defaults; possible on the main thread only."""
@@ -37,9 +37,13 @@ class Lifeline:
             (signal.SIGINT, signal.default_int_handler),
         ):
             if signal.getsignal(number) is default:
-                self._handlers[number] = signal.signal(number, lambda *_: self.stop())
+                signal.signal(number, lambda *_: self.stop())
+        # Python runs a handler when the main thread comes back from the kernel, and nothing says that a signal brings it back:
+        # another thread may be the one that gets it. With this the signal itself wakes wait().
+        signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
 
     def stop(self) -> None:
+        self._asked = True
         try:
             os.write(self._writing, b"x")
         except BlockingIOError:
@@ -52,10 +56,10 @@ class Lifeline:
         if self._pidfd >= 0:
             poll.register(self._pidfd, select.POLLIN)
         # With another parent than at first there is no use in waiting for the pidfd: it may be a stranger's.
-        while os.getppid() == self._parent:
-            ready = poll.poll(None if self._pidfd >= 0 else LOOK_MILLISECONDS)
-            if any(fd == self._reading for fd, _ in ready):
-                return "asked to stop"
-            if ready:
+        while not self._asked and os.getppid() == self._parent:
+            ready = [fd for fd, _ in poll.poll(None if self._pidfd >= 0 else LOOK_MILLISECONDS)]
+            if self._reading in ready:
+                os.read(self._reading, 4096)  # perhaps a signal of the author's own
+            elif ready:
                 break
-        return "the host is gone"
+        return "asked to stop" if self._asked else "the host is gone"

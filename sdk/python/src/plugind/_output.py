@@ -39,7 +39,8 @@ def _line_buffered(stream: object, fd: int) -> Optional[io.TextIOWrapper]:
     """A replacement for Python's own stream; None if the author has put something else there."""
     if not isinstance(stream, io.TextIOWrapper):
         return None
-    stream.flush()
+    # Who took hold of it before, e.g. a logging.StreamHandler, goes on with the old one.
+    stream.reconfigure(line_buffering=True)
     pipe = io.BufferedWriter(_Pipe(fd, "w", closefd=False))
     return io.TextIOWrapper(
         pipe, encoding=stream.encoding, errors="backslashreplace", line_buffering=True
