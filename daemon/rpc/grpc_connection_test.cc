@@ -10,11 +10,13 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "daemon/base/clock.h"
+#include "daemon/tls/testing/server.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "plugin/go_plugin.grpc.pb.h"
 
@@ -28,8 +30,23 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr char kCheck[] = "/grpc.health.v1.Health/Check";
+constexpr char kBroker[] = "/plugin.GRPCBroker/StartStream";
 constexpr char kStdio[] = "/plugin.GRPCStdio/StreamStdio";
 constexpr size_t kMebibyte = size_t{1024} * 1024;
+
+// Answers each message with its id, doubled, and says nothing before the first.
+class Broker final : public plugin::GRPCBroker::Service {
+  grpc::Status StartStream(
+      grpc::ServerContext*,
+      grpc::ServerReaderWriter<plugin::ConnInfo, plugin::ConnInfo>* stream) override {
+    plugin::ConnInfo info;
+    while (stream->Read(&info)) {
+      info.set_service_id(2 * info.service_id());
+      stream->Write(info);
+    }
+    return grpc::Status::OK;
+  }
+};
 
 // "slow" is answered when the call is given up; other names but "" are not known.
 class Health final : public grpc::health::v1::Health::Service {
@@ -81,10 +98,30 @@ class GrpcConnectionTest : public testing::Test {
 
   void Serve() {
     grpc::ServerBuilder builder;
-    builder.RegisterService(&health_).RegisterService(&stdio_);
+    builder.RegisterService(&health_).RegisterService(&stdio_).RegisterService(&broker_);
     builder.SetMaxSendMessageSize(-1);
     server_ = builder.BuildAndStart();
     grpc::AddInsecureChannelFromFd(server_.get(), peer_.release());
+  }
+
+  // The connection anew, through TLS: to a plugin that shows `shown`, when `expected` was
+  // announced.
+  void Encrypt(const tls::Identity& shown, const tls::Identity& expected) {
+    std::string error;
+    const tls::ClientPtr client = tls::Client::Make(host_, tls::testing::DerOf(expected), &error);
+    ASSERT_NE(client, nullptr) << error;
+    int outside[2];
+    int inside[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, outside), 0);
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, inside), 0);
+    connection_ = std::make_unique<GrpcConnection>(loop_, UniqueFd(outside[0]), client);
+    tls_.emplace(tls::testing::ServerTerms{shown, host_.certificate}, UniqueFd(outside[1]),
+                 UniqueFd(inside[0]));
+    peer_ = UniqueFd(inside[1]);
+  }
+  static tls::Identity MadeIdentity() {
+    std::string error;
+    return tls::MakeIdentity(SystemClock().WallNow(), &error).value();
   }
 
   GrpcConnection::CallId Call(const std::string& method, const std::string& request,
@@ -115,8 +152,11 @@ class GrpcConnectionTest : public testing::Test {
   EventLoop loop_{clock_};
   Health health_;
   Stdio stdio_;
+  Broker broker_;
   std::unique_ptr<grpc::Server> server_;
   UniqueFd peer_;
+  const tls::Identity host_ = MadeIdentity();
+  std::optional<tls::testing::Server> tls_;
   std::unique_ptr<GrpcConnection> connection_;
 };
 
@@ -272,6 +312,71 @@ TEST_F(GrpcConnectionTest, AFloodOfPingsThatNobodyReadsTheAnswersOfIsNotKeptForE
     }
     return !connection_->usable();
   });
+}
+
+TEST_F(GrpcConnectionTest, AStreamOfRequestsStaysOpenBetweenThem) {
+  Serve();
+  Outcome outcome;
+  const auto id = connection_->OpenStream(
+      kBroker, [&](const std::string& bytes) { outcome.messages.push_back(bytes); },
+      [&](const absl::Status& status) { outcome.ends.push_back(status); });
+  Outcome other;
+  Check("", &other);
+  RunUntilEnded(other);
+  for (uint32_t i = 1; i <= 3; ++i) {
+    plugin::ConnInfo info;
+    info.set_service_id(i);
+    ASSERT_TRUE(connection_->Send(id, info.SerializeAsString()));
+    RunUntil([&] { return outcome.messages.size() == i; });
+    ASSERT_TRUE(info.ParseFromString(outcome.messages.back()));
+    EXPECT_EQ(info.service_id(), 2 * i);
+  }
+  EXPECT_TRUE(outcome.ends.empty());
+  connection_->Cancel(id);
+  EXPECT_FALSE(connection_->Send(id, ""));
+}
+
+TEST_F(GrpcConnectionTest, WhatAPluginDoesNotReadOfAStreamIsNotKeptForEver) {
+  const auto id = connection_->OpenStream(
+      kBroker, [](const std::string&) {}, [](const absl::Status&) {});
+  const std::string message(1000, 'x');
+  size_t taken = 0;
+  while (connection_->Send(id, message)) ASSERT_LT(++taken, 1000U);
+  EXPECT_GT(taken, 10U);
+}
+
+TEST_F(GrpcConnectionTest, CallsAndStreamsPassInsideTls) {
+  const tls::Identity plugin = MadeIdentity();
+  Encrypt(plugin, plugin);
+  stdio_.chunks = {kMebibyte, 1, 3 * kMebibyte};
+  Serve();
+  std::vector<absl::Status> secured;
+  connection_->Secure([&](const absl::Status& status) { secured.push_back(status); });
+  RunUntil([&] { return !secured.empty(); });
+  EXPECT_TRUE(secured[0].ok()) << Message(secured[0]);
+  Outcome stream;
+  Outcome call;
+  Call(kStdio, "", std::nullopt, &stream);
+  Check("", &call);
+  RunUntilEnded(call);
+  RunUntilEnded(stream);
+  EXPECT_TRUE(call.ends[0].ok()) << Message(call.ends[0]);
+  EXPECT_TRUE(stream.ends[0].ok()) << Message(stream.ends[0]);
+  EXPECT_EQ(stream.messages.size(), 3U);
+  EXPECT_EQ(secured.size(), 1U);
+}
+
+TEST_F(GrpcConnectionTest, AnImpostorIsNamedAndEndsEveryCall) {
+  Encrypt(MadeIdentity(), MadeIdentity());
+  std::vector<absl::Status> secured;
+  connection_->Secure([&](const absl::Status& status) { secured.push_back(status); });
+  Outcome call;
+  Check("", &call);
+  RunUntilEnded(call);
+  ASSERT_EQ(secured.size(), 1U);
+  EXPECT_EQ(secured[0].code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(Message(secured[0]).find("is not the one of its handshake"), std::string::npos);
+  EXPECT_EQ(call.ends[0].code(), StatusCode::kUnavailable);
 }
 
 TEST_F(GrpcConnectionTest, ACallbackMayDestroyTheConnection) {

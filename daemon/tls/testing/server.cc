@@ -1,6 +1,7 @@
 #include "daemon/tls/testing/server.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -108,6 +109,11 @@ struct Server::Pump {
   }
 
   void Run() {
+    // OpenSSL writes to its socket as if it were a file.
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
     bool stopped = false;
     while (!stopped) {
       if (!FromOutside() || !ToInside()) break;
