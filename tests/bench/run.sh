@@ -2,6 +2,7 @@
 # Runs a benchmark: tests/bench/run.sh lifecycle [--quick] [--samples N] [--sizes 1,100,500] [--json FILE] …
 #                   tests/bench/run.sh record
 #                   tests/bench/run.sh calls [--quick] [--samples N] [--slice SECONDS] [--json FILE] …
+#                   tests/bench/run.sh authors [--quick] [--samples N] [--languages cpp,python,go,node] [--json FILE]
 # Builds what it needs in build/release (--build DIR: in another build directory, which must be configured), and installs
 # the programs to compare with where it may (--no-install: never). What is still missing is left out by name.
 set -euo pipefail
@@ -10,7 +11,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
 usage() {
-  sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 }
 
@@ -44,6 +45,10 @@ case $benchmark in
   calls)
     target=bench_calls
     packages=(haproxy nginx libnghttp2-dev)
+    ;;
+  authors)
+    target=bench_authors
+    packages=(python3-grpcio python3-protobuf)
     ;;
   record)
     target=bench_record

@@ -179,7 +179,7 @@ void Plugin::Impl::Serve(const sdk::Offer& offer) {
                  sdk::HandshakeLine(sdk::Negotiate(offer.protocol_versions, ProtocolVersions()),
                                     listener.path(), certificate));
 
-  if (lifeline.Wait() == sdk::Lifeline::End::kOrphaned) {
+  if (lifeline.Wait(host_stdout.get()) == sdk::Lifeline::End::kOrphaned) {
     log(LogLevel::kWarn, "the host is gone; stopping", {{"plugin", name}});
   }
   Shutdown(listener, capture ? &*capture : nullptr, stdio, broker, built);
