@@ -78,7 +78,7 @@ release() {
 
 asan() {
   export PLUGIND_KILLS=${PLUGIND_ASAN_KILLS:-40} PLUGIND_PLUGIN_KILLS=${PLUGIND_ASAN_PLUGIN_KILLS:-150}
-  export PLUGIND_LEDGER_CALLS=${PLUGIND_ASAN_LEDGER_CALLS:-2000}
+  export PLUGIND_LEDGER_CALLS=${PLUGIND_ASAN_LEDGER_CALLS:-2000} PLUGIND_RELOADS=${PLUGIND_ASAN_RELOADS:-200}
   # Freed memory that is held back to find late uses of it: less than a memory bound that a test checks.
   export ASAN_OPTIONS=halt_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1:quarantine_size_mb=16
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
