@@ -13,7 +13,10 @@ import type { Options as LoaderOptions } from "@grpc/proto-loader";
 
 /** A setting that a plugin refuses. */
 export interface Violation {
-  /** A path from the table's top: `"limits.max"`, `"servers[2].port"`. Empty: the settings as a whole. */
+  /**
+   * A path from the table's top: `"limits.max"`, `"servers[2].port"`. Empty: the settings as a
+   * whole.
+   */
   field: string;
   /** What is wrong with it, for the person who wrote it. */
   reason: string;
@@ -29,8 +32,9 @@ export type Settings = Record<string, any>;
 export type Level = "trace" | "debug" | "info" | "warn" | "error";
 
 /**
- * The service's methods by their names in the .proto. As in grpc-js they take (call, callback); one that answers once may instead
- * be async and return its answer, and what it throws is the status (`code` and `details`).
+ * The service's methods by their names in the .proto. As in grpc-js they take (call, callback); one
+ * that answers once may instead be async and return its answer, and what it throws is the status
+ * (`code` and `details`).
  */
 export type Implementation = Record<string, (call: any, callback?: any) => any>;
 
@@ -43,11 +47,14 @@ export interface Peer {
   readonly interceptors: Interceptor[];
   readonly options: ChannelOptions & { interceptors: Interceptor[] };
   /** A client of one of the peer's services. Keep it: it stays good while the peer restarts. */
-  client<T extends Client>(Service: new (...arguments_: never[]) => T, options?: Partial<ClientOptions>): T;
   client(
     Service: ServiceClientConstructor | ServiceDefinition,
     options?: Partial<ClientOptions>,
   ): Client & Record<string, any>;
+  client<T extends Client>(
+    Service: new (...arguments_: never[]) => T,
+    options?: Partial<ClientOptions>,
+  ): T;
 }
 
 /**
@@ -58,37 +65,56 @@ export interface Peer {
  * const { greeter } = loadProto(__dirname + "/greeter.proto");
  *
  * new Plugin("greeter", "1.0.0")
- *   .service(greeter.v1.Greeter, { Greet: async ({ request }) => ({ message: `Hello, ${request.name}!` }) })
+ *   .service(greeter.v1.Greeter, {
+ *     Greet: async ({ request }) => ({ message: `Hello ${request.name}` }),
+ *   })
  *   .serve();
  */
 export class Plugin {
-  /** Name and version are what `--plugind-info` and the host's status report; the host finds the plugin by its own config. */
+  /**
+   * Name and version are what `--plugind-info` and the host's status report; the host finds the
+   * plugin by its own config.
+   */
   constructor(name: string, version: string);
 
   /** Serves a service: a class of loadProto() or grpc-js, or its definition. Call it for each. */
-  service(definition: ServiceClientConstructor | ServiceDefinition, implementation: Implementation): this;
-  /** A capability of the application's that this plugin has. Call it again for another major version. Default: "1.0". */
+  service(
+    definition: ServiceClientConstructor | ServiceDefinition,
+    implementation: Implementation,
+  ): this;
+  /**
+   * A capability of the application's that this plugin has. Call it again for another major
+   * version. Default: "1.0".
+   */
   provides(capability: string, version?: string): this;
   /** One that the host must have; without it the plugin is not started. Version "": any. */
   requires(capability: string, version?: string): this;
   /** A JSON Schema (draft 7) for the settings, as an object or as JSON. */
   configSchema(schema: object | string): this;
   /**
-   * Takes the settings, at the start and whenever they change. It takes all of them or none: violations (a list, or one), or a
-   * throw, refuse them, and those before stay in force.
+   * Takes the settings, at the start and whenever they change. It takes all of them or none:
+   * violations (a list, or one), or a throw, refuse them, and those before stay in force.
    */
   onConfigure(
     hook: (settings: Settings, about: { generation: number }) => unknown | Promise<unknown>,
   ): this;
   /** Finishes what is done beside calls, within that many milliseconds. No new calls come. */
   onDrain(hook: (milliseconds: number) => unknown | Promise<unknown>): this;
-  /** Opens files and connections: runs only when a host has started the plugin. What it throws ends it with exit code 1. */
+  /**
+   * Opens files and connections: runs only when a host has started the plugin. What it throws ends
+   * it with exit code 1.
+   */
   onStart(hook: () => unknown | Promise<unknown>): this;
-  /** Runs at the end, after health has turned NOT_SERVING and before running calls are waited for. */
+  /**
+   * Runs at the end, after health has turned NOT_SERVING and before running calls are waited for.
+   */
   onShutdown(hook: () => unknown | Promise<unknown>): this;
   /** The magic cookie of the host. Default: PLUGIND_PLUGIN=1. */
   cookie(key: string, value: string): this;
-  /** An application protocol version that this plugin speaks. Call it for each; without a call it is 1. */
+  /**
+   * An application protocol version that this plugin speaks. Call it for each; without a call it is
+   * 1.
+   */
   protocolVersion(version: number): this;
   /** Options of the gRPC server, e.g. `{ "grpc.max_receive_message_length": -1 }`. */
   serverOptions(options: ServerOptions): this;
@@ -96,12 +122,16 @@ export class Plugin {
   shutdownTimeout(milliseconds: number): this;
 
   /**
-   * Serves until the host ends the plugin or dies; then the process ends: with 0 when it was asked to, with 1 when it could not
-   * serve or was run by hand. `--plugind-info` prints what it is and ends with 0.
+   * Serves until the host ends the plugin or dies; then the process ends: with 0 when it was asked
+   * to, with 1 when it could not serve or was run by hand. `--plugind-info` prints what it is and
+   * ends with 0.
    */
   serve(): Promise<never>;
 
-  /** The agreed version of a capability; undefined if it is not agreed, or the host knows nothing of capabilities. */
+  /**
+   * The agreed version of a capability; undefined if it is not agreed, or the host knows nothing of
+   * capabilities.
+   */
   agreed(capability: string): string | undefined;
   /** The settings in force. Not to be changed. */
   settings(): Settings;
@@ -121,7 +151,11 @@ export class Plugin {
 export function log(level: Level, message: string, fields?: Record<string, unknown>): void;
 
 /**
- * The packages of a .proto file as grpc-js's service classes, e.g. `loadProto(__dirname + "/greeter.proto").greeter.v1.Greeter`.
- * Fields are camelCase, 64-bit numbers and enums are strings, unless the options of @grpc/proto-loader say otherwise.
+ * The packages of a .proto file as grpc-js's service classes, e.g. `loadProto(__dirname +
+ * "/greeter.proto").greeter.v1.Greeter`. Fields are camelCase, 64-bit numbers and enums are
+ * strings, unless the options of @grpc/proto-loader say otherwise.
  */
-export function loadProto(file: string | URL, options?: LoaderOptions): GrpcObject & Record<string, any>;
+export function loadProto(
+  file: string | URL,
+  options?: LoaderOptions,
+): GrpcObject & Record<string, any>;

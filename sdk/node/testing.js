@@ -59,7 +59,9 @@ class FakeHost {
   }
 
   async drain(milliseconds = 1000) {
-    await this.#call("Drain", { timeout: { seconds: Math.floor(milliseconds / 1000), nanos: (milliseconds % 1000) * 1e6 } });
+    await this.#call("Drain", {
+      timeout: { seconds: Math.floor(milliseconds / 1000), nanos: (milliseconds % 1000) * 1e6 },
+    });
   }
 
   // Asks for the end as a host does, and waits for it.
@@ -97,11 +99,20 @@ class FakeHost {
     this.#contract = this.#client(services.plugin, this.#socket("p.sock"));
     const offered = [
       ...HOST_CAPABILITIES.map((name) => ({ name, versions: ["1.0"], required: false })),
-      ...Object.entries(capabilities).map(([name, version]) => ({ name, versions: [version].flat(), required: false })),
+      ...Object.entries(capabilities).map(([name, version]) => ({
+        name,
+        versions: [version].flat(),
+        required: false,
+      })),
     ];
-    const answer = await this.#call("Negotiate", { host: "plugind", capabilities: offered, protocolVersion: 1 });
+    const answer = await this.#call("Negotiate", {
+      host: "plugind",
+      capabilities: offered,
+      protocolVersion: 1,
+    });
     const { agreed, missing } = agreement(offered, answer.capabilities);
-    if (missing.length > 0) throw new Error(`the plugin requires what the host lacks: ${missing.join(", ")}`);
+    if (missing.length > 0)
+      throw new Error(`the plugin requires what the host lacks: ${missing.join(", ")}`);
     this.agreed = agreed;
   }
 
@@ -129,7 +140,9 @@ class FakeHost {
     }
     this.#doorServer = server;
     const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
-    this.#door = await listen(this.#socket("host.sock"), "", (socket) => injector.injectConnection(socket));
+    this.#door = await listen(this.#socket("host.sock"), "", (socket) =>
+      injector.injectConnection(socket),
+    );
   }
 
   #toPeer(path, byPeer) {
@@ -137,7 +150,10 @@ class FakeHost {
       const [name] = call.metadata.get("plugind-plugin");
       const handler = byPeer.get(name);
       if (handler !== undefined) return handler(call, callback);
-      const error = { code: this.#grpc.status.UNIMPLEMENTED, details: `the peer ${name} has no ${path}` };
+      const error = {
+        code: this.#grpc.status.UNIMPLEMENTED,
+        details: `the peer ${name} has no ${path}`,
+      };
       return callback ? callback(error) : call.emit("error", error);
     };
   }
@@ -147,7 +163,8 @@ class FakeHost {
   }
 
   #client(Service, socket) {
-    const Client = typeof Service === "function" ? Service : this.#grpc.makeGenericClientConstructor(Service);
+    const Client =
+      typeof Service === "function" ? Service : this.#grpc.makeGenericClientConstructor(Service);
     const options = { "grpc.default_authority": "localhost", "grpc.enable_http_proxy": 0 };
     const client = new Client(`unix:${socket}`, this.#grpc.credentials.createInsecure(), options);
     this.#clients.push(client);

@@ -1,5 +1,5 @@
-// What two sides agree on: the comment at Capability in proto/plugind/plugin/v1/plugin.proto. Plugins take the outcome from
-// their host; only the fake host works it out.
+// What two sides agree on: the comment at Capability in proto/plugind/plugin/v1/plugin.proto.
+// Plugins take the outcome from their host; only the fake host works it out.
 "use strict";
 
 function parse(version) {
@@ -24,8 +24,8 @@ function agree(mine, theirs) {
   return `${major}.${Math.min(a.get(major) ?? Infinity, b.get(major) ?? Infinity)}`;
 }
 
-// hosts and plugins: lists of { name, versions, required }. Returns { agreed, missing }; missing names what one side
-// requires and the other lacks.
+// hosts and plugins: lists of { name, versions, required }. Returns { agreed, missing }; missing
+// names what one side requires and the other lacks.
 function agreement(host, plugin) {
   const agreed = {};
   for (const offered of host) {

@@ -1,4 +1,5 @@
-// What the plugin names in the negotiation: its author's capabilities, and those that the SDK provides by itself.
+// What the plugin names in the negotiation: its author's capabilities, and those that the SDK
+// provides by itself.
 "use strict";
 
 // Always there. config.reload and drain come with their hooks.
@@ -13,7 +14,9 @@ class Capabilities {
   add(name, version, required) {
     if (!NAME.test(name)) throw new TypeError(`${JSON.stringify(name)} is no name of a capability`);
     if (version !== undefined && !VERSION.test(version)) {
-      throw new TypeError(`capability ${name}: ${JSON.stringify(version)} is no version; "1.0" would be one`);
+      throw new TypeError(
+        `capability ${name}: ${JSON.stringify(version)} is no version; "1.0" would be one`,
+      );
     }
     const known = this.#byName.get(name) ?? { name, versions: [], required: false };
     if (version !== undefined && !known.versions.includes(version)) known.versions.push(version);

@@ -1,5 +1,5 @@
-// A throw-away self-signed certificate for AutoMTLS: both sides make one, and trust only the other's. Node signs but cannot
-// write certificates, so the few lines of DER are here.
+// A throw-away self-signed certificate for AutoMTLS: both sides make one, and trust only the
+// other's. Node signs but cannot write certificates, so the few lines of DER are here.
 "use strict";
 
 const crypto = require("node:crypto");
@@ -78,7 +78,10 @@ function makeCertificate(now = new Date()) {
   );
   const signature = crypto.sign("sha256", body, privateKey);
   const bytes = sequence(body, algorithm, bits(signature));
-  const lines = bytes.toString("base64").match(/.{1,64}/g).join("\n");
+  const lines = bytes
+    .toString("base64")
+    .match(/.{1,64}/g)
+    .join("\n");
   return {
     der: bytes,
     certificate: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`,

@@ -1,4 +1,5 @@
-// plugind.plugin.v1.Plugin: the plugin's side of the contract, and what the host has settled with it so far.
+// plugind.plugin.v1.Plugin: the plugin's side of the contract, and what the host has settled with
+// it so far.
 "use strict";
 
 const { version: SDK_VERSION } = require("../package.json");
@@ -10,7 +11,9 @@ const INTERNAL = 13;
 // on_configure may throw this, or anything else: either way the settings before stay in force.
 class ConfigError extends Error {
   constructor(violations) {
-    super(violations.map(({ field, reason }) => (field ? `${field}: ${reason}` : reason)).join("; "));
+    super(
+      violations.map(({ field, reason }) => (field ? `${field}: ${reason}` : reason)).join("; "),
+    );
     this.name = "ConfigError";
     this.violations = violations;
   }
@@ -36,7 +39,8 @@ class Contract {
   // Configure comes one call at a time, but a hook may take longer than a host waits.
   #last = Promise.resolve();
 
-  // description: { name, version, services, capabilities, configSchema, onConfigure, onDrain }; stop() ends the process.
+  // description: { name, version, services, capabilities, configSchema, onConfigure, onDrain };
+  // stop() ends the process.
   constructor(description, stop) {
     this.#description = description;
     this.#stop = stop;
@@ -46,10 +50,12 @@ class Contract {
     return {
       Negotiate: (call, callback) => callback(null, this.#negotiate()),
       Configure: (call, callback) => {
-        this.#last = this.#last.then(() => this.#configure(call.request)).then(
-          (answer) => callback(null, answer),
-          (error) => callback({ code: INVALID_ARGUMENT, details: error.message }),
-        );
+        this.#last = this.#last
+          .then(() => this.#configure(call.request))
+          .then(
+            (answer) => callback(null, answer),
+            (error) => callback({ code: INVALID_ARGUMENT, details: error.message }),
+          );
       },
       Drain: (call, callback) => this.#drain(call.request, callback),
       Shutdown: (call, callback) => {

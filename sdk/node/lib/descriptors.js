@@ -1,5 +1,6 @@
-// The descriptors that protobufjs makes of what it has loaded, as other protobuf libraries take them. Its own are one file for each
-// package, without imports, with relative names, and with map entries under names that C++ refuses.
+// The descriptors that protobufjs makes of what it has loaded, as other protobuf libraries take
+// them. Its own are one file for each package, without imports, with relative names, and with map
+// entries under names that C++ refuses.
 "use strict";
 
 const { Message } = require("./wire");
@@ -45,7 +46,8 @@ const File = new Message({
 
 const join = (scope, name) => (scope === "" ? name : `${scope}.${name}`);
 
-// Every file of the definitions by its name, and by each symbol in it: { files, symbols }; a file is { name, dependency, bytes }.
+// Every file of the definitions by its name, and by each symbol in it: { files, symbols }; a file
+// is { name, dependency, bytes }.
 function describe(definitions) {
   const files = new Map();
   for (const definition of definitions) {
@@ -147,7 +149,11 @@ function qualify(file, symbols) {
 // As protobuf looks names up: in the innermost scope first.
 function resolve(name, scope, symbols) {
   if (name.startsWith(".")) return name.slice(1);
-  for (let outer = scope; outer !== ""; outer = outer.slice(0, Math.max(0, outer.lastIndexOf(".")))) {
+  for (
+    let outer = scope;
+    outer !== "";
+    outer = outer.slice(0, Math.max(0, outer.lastIndexOf(".")))
+  ) {
     if (symbols.has(`${outer}.${name}`)) return `${outer}.${name}`;
   }
   return name;

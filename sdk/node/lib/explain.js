@@ -24,9 +24,14 @@ function explanation({ name, version }, cookie, found) {
       `configuration must say value = "${cookie.value}".\n`
     );
   }
-  const command = process.argv.slice(0, 2).map((part) => JSON.stringify(part)).join(", ");
+  const command = process.argv
+    .slice(0, 2)
+    .map((part) => JSON.stringify(part))
+    .join(", ");
   const own = cookie.key !== "PLUGIND_PLUGIN" || cookie.value !== "1";
-  const line = own ? `    magic_cookie = { key = "${cookie.key}", value = "${cookie.value}" }\n` : "";
+  const line = own
+    ? `    magic_cookie = { key = "${cookie.key}", value = "${cookie.value}" }\n`
+    : "";
   return (
     `${name} ${version} is a plugin: a host starts it and calls it over gRPC. By itself it does nothing.\n` +
     `To run it under plugind, write plugins.d/${name}.toml beside plugind.toml:\n\n` +

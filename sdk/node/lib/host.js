@@ -1,4 +1,5 @@
-// The host, as the plugin calls it at PLUGIND_HOST_ADDRESS: its peers, and the line of text for operators.
+// The host, as the plugin calls it at PLUGIND_HOST_ADDRESS: its peers, and the line of text for
+// operators.
 "use strict";
 
 const { services } = require("./messages");
@@ -18,8 +19,9 @@ const OPTIONS = {
   "grpc.enable_http_proxy": 0,
 };
 
-// Says on each call which peer it is for; calls of every kind pass here. And lets a call begin only when what has arrived by now has
-// been looked at: else one that follows a restart of the host's would be lost to a connection whose end is not yet read.
+// Says on each call which peer it is for; calls of every kind pass here. And lets a call begin only
+// when what has arrived by now has been looked at: else one that follows a restart of the host's
+// would be lost to a connection whose end is not yet read.
 function addressedTo(grpc, name) {
   return (options, next) => {
     let begun = false;
@@ -54,8 +56,8 @@ class Peer {
     this.options = { ...OPTIONS, interceptors: this.interceptors };
   }
 
-  // A client of a service of the peer: client(kv.v1.KV). The class is one of grpc-js, or anything that is made with
-  // (target, credentials, options), as generated clients are.
+  // A client of a service of the peer: client(kv.v1.KV). The class is one of grpc-js, or anything
+  // that is made with (target, credentials, options), as generated clients are.
   client(Service, options = {}) {
     const Client =
       typeof Service === "function" ? Service : this.#grpc.makeGenericClientConstructor(Service);

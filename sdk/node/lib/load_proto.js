@@ -32,7 +32,8 @@ function loadProto(file, options = {}) {
   return require("@grpc/grpc-js").loadPackageDefinition(loaded);
 }
 
-// The same service with its fields named as in the file, for reflection; protobufjs forgets those names otherwise.
+// The same service with its fields named as in the file, for reflection; protobufjs forgets those
+// names otherwise.
 function asWritten(service) {
   const origin = origins.get(service);
   if (origin === undefined || origin.options.keepCase) return service;

@@ -3,9 +3,11 @@
 
 const LEVELS = new Set(["trace", "debug", "info", "warn", "error"]);
 
-// One line on stderr in the JSON form that plugind and go-plugin hosts read as level, message and fields.
+// One line on stderr in the JSON form that plugind and go-plugin hosts read as level, message and
+// fields.
 function log(level, message, fields = {}) {
-  if (!LEVELS.has(level)) throw new TypeError(`"${level}" is no level: trace, debug, info, warn or error`);
+  if (!LEVELS.has(level))
+    throw new TypeError(`"${level}" is no level: trace, debug, info, warn or error`);
   const entry = {
     "@level": level,
     "@message": String(message),

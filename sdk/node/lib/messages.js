@@ -1,4 +1,5 @@
-// The messages and services that hosts and plugins share, as tables; ../proto has the files that they come from.
+// The messages and services that hosts and plugins share, as tables; ../proto has the files that
+// they come from.
 "use strict";
 
 const { Struct } = require("./struct");
@@ -81,8 +82,8 @@ const ServerReflectionResponse = new Message({
   errorResponse: [7, ErrorResponse, "oneof"],
 });
 
-// service("pkg.Service", { Method: [Request, Response, "both"] }): a definition as grpc-js takes it. The third names what is a
-// stream: "" or absent, "answers", "both".
+// service("pkg.Service", { Method: [Request, Response, "both"] }): a definition as grpc-js takes
+// it. The third names what is a stream: "" or absent, "answers", "both".
 function service(name, methods) {
   const definition = {};
   for (const [method, [request, response, streams = ""]] of Object.entries(methods)) {
@@ -99,7 +100,9 @@ function service(name, methods) {
   return definition;
 }
 
-const reflection = { ServerReflectionInfo: [ServerReflectionRequest, ServerReflectionResponse, "both"] };
+const reflection = {
+  ServerReflectionInfo: [ServerReflectionRequest, ServerReflectionResponse, "both"],
+};
 
 const services = {
   plugin: service("plugind.plugin.v1.Plugin", {

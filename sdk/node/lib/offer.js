@@ -14,7 +14,9 @@ function readOffer(environment) {
     // Under plugind, stdout is read for ever and the socket's directory is this process's own.
     fromPlugind: instance !== "",
     protocolVersions: variable("PLUGIN_PROTOCOL_VERSIONS"),
-    socketDirectory: path.resolve(variable("PLUGIN_UNIX_SOCKET_DIR") || variable("TMPDIR") || "/tmp"),
+    socketDirectory: path.resolve(
+      variable("PLUGIN_UNIX_SOCKET_DIR") || variable("TMPDIR") || "/tmp",
+    ),
     socketGroup: variable("PLUGIN_UNIX_SOCKET_GROUP"),
     clientCertificate: variable("PLUGIN_CLIENT_CERT"),
     multiplex: TRUE.has(variable("PLUGIN_MULTIPLEX_GRPC")),
@@ -25,13 +27,14 @@ function readOffer(environment) {
 function checkSupported(offer) {
   if (offer.multiplex) {
     throw new Error(
-      "the host asks for gRPC multiplexing (PLUGIN_MULTIPLEX_GRPC is set), which the Node SDK does not support; " +
-        "turn GRPCBrokerMultiplex off in the host's ClientConfig",
+      "the host asks for gRPC multiplexing (PLUGIN_MULTIPLEX_GRPC is set), which the Node " +
+        "SDK does not support; turn GRPCBrokerMultiplex off in the host's ClientConfig",
     );
   }
 }
 
-// The highest version that both have; without one the plugin's lowest, and the host says what is wrong.
+// The highest version that both have; without one the plugin's lowest, and the host says what is
+// wrong.
 function chooseVersion(offered, own) {
   const common = offered
     .split(",")
@@ -55,7 +58,8 @@ function groupId(group) {
     .readFileSync("/etc/group", "utf8")
     .split("\n")
     .find((entry) => entry.startsWith(`${group}:`));
-  if (line === undefined) throw new Error(`PLUGIN_UNIX_SOCKET_GROUP: ${os.hostname()} has no group ${group}`);
+  if (line === undefined)
+    throw new Error(`PLUGIN_UNIX_SOCKET_GROUP: ${os.hostname()} has no group ${group}`);
   return Number(line.split(":")[2]);
 }
 

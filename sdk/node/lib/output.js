@@ -1,5 +1,6 @@
-// What the plugin prints, under hosts other than plugind: they take a print before the handshake for a broken one and
-// discard those after it, so it goes over GRPCStdio. Under plugind stdout is read for ever, and nothing is captured.
+// What the plugin prints, under hosts other than plugind: they take a print before the handshake
+// for a broken one and discard those after it, so it goes over GRPCStdio. Under plugind stdout is
+// read for ever, and nothing is captured.
 "use strict";
 
 // Until a host reads, the newest of this much is kept.
@@ -20,7 +21,9 @@ class Output {
   capture() {
     this.#original = process.stdout.write;
     process.stdout.write = (data, encoding, callback) => {
-      this.#add(typeof data === "string" ? Buffer.from(data, stringEncoding(encoding)) : Buffer.from(data));
+      this.#add(
+        typeof data === "string" ? Buffer.from(data, stringEncoding(encoding)) : Buffer.from(data),
+      );
       const done = typeof encoding === "function" ? encoding : callback;
       if (done) process.nextTick(done);
       return true;

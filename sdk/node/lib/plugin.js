@@ -42,7 +42,9 @@ class Plugin {
   service(definition, implementation) {
     const plain = typeof definition === "function" ? definition.service : definition;
     if (typeof plain !== "object" || Object.keys(plain).length === 0) {
-      throw new TypeError("service() takes a service as grpc-js and proto-loader make it, e.g. greeter.v1.Greeter");
+      throw new TypeError(
+        "service() takes a service as grpc-js and proto-loader make it, e.g. greeter.v1.Greeter",
+      );
     }
     this.#services.push([plain, implementation]);
     return this;
@@ -160,7 +162,8 @@ class Plugin {
     // A print before the handshake would be taken for a broken one.
     if (!offer.fromPlugind) session.output.capture();
     await session.begin();
-    const certificate = offer.clientCertificate === "" ? "" : session.secure(offer.clientCertificate);
+    const certificate =
+      offer.clientCertificate === "" ? "" : session.secure(offer.clientCertificate);
     const path = socketPath(offer);
     if (offer.fromPlugind) removeStale(path);
     await session.listen(path, offer.socketGroup);
@@ -217,7 +220,8 @@ class Plugin {
   }
 
   #serving(what) {
-    if (this.#session === undefined) throw new Error(`${what}() works while the plugin is being served`);
+    if (this.#session === undefined)
+      throw new Error(`${what}() works while the plugin is being served`);
     return this.#session;
   }
 }

@@ -1,4 +1,5 @@
-// gRPC reflection over what proto-loader has kept: each message type carries the descriptors of its files.
+// gRPC reflection over what proto-loader has kept: each message type carries the descriptors of its
+// files.
 "use strict";
 
 const path = require("node:path");
@@ -30,7 +31,11 @@ class Reflection {
     return {
       ServerReflectionInfo: (call) => {
         call.on("data", (request) => {
-          call.write({ validHost: request.host, originalRequest: request, ...this.#answer(request) });
+          call.write({
+            validHost: request.host,
+            originalRequest: request,
+            ...this.#answer(request),
+          });
         });
         call.on("end", () => call.end());
       },
@@ -50,7 +55,9 @@ class Reflection {
       return this.#file(this.#index.symbols.get(symbol), symbol);
     }
     // proto3 has extensions of options only, and nobody calls those.
-    return { errorResponse: { errorCode: UNIMPLEMENTED, errorMessage: "extensions are not indexed" } };
+    return {
+      errorResponse: { errorCode: UNIMPLEMENTED, errorMessage: "extensions are not indexed" },
+    };
   }
 
   // The file and all that it imports, each once.
@@ -65,7 +72,9 @@ class Reflection {
       each.dependency.forEach((name) => collect(this.#index.files.get(name)));
     };
     collect(file);
-    return { fileDescriptorResponse: { fileDescriptorProto: [...found].map(({ bytes }) => bytes) } };
+    return {
+      fileDescriptorResponse: { fileDescriptorProto: [...found].map(({ bytes }) => bytes) },
+    };
   }
 }
 

@@ -1,6 +1,8 @@
-// One served plugin: its gRPC server with everything that hosts expect of it. serve() has one for the process; the fake
-// host of plugind/testing has one for each test.
+// One served plugin: its gRPC server with everything that hosts expect of it. serve() has one for
+// the process; the fake host of plugind/testing has one for each test.
 "use strict";
+
+const { setTimeout: sleep } = require("node:timers/promises");
 
 const { Contract } = require("./contract");
 const { Health } = require("./health");
@@ -9,6 +11,11 @@ const { listen } = require("./listener");
 const { services } = require("./messages");
 const { Output } = require("./output");
 const { Reflection } = require("./reflection");
+const { Running } = require("./running");
+
+// A connection that is closed in order loses what its last call has just written. Fixed in Node 20.
+const LOSES_LAST_FRAMES = Number.parseInt(process.versions.node, 10) < 20;
+const FLUSH = 50; // ms
 
 const INFRASTRUCTURE = [
   services.health,
@@ -29,6 +36,7 @@ class Session {
   #listener;
   #plugin;
   #credentials;
+  #running = new Running();
 
   // plugin: what the builder has collected (lib/plugin.js); stop() begins the end.
   constructor(plugin, offer, stop) {
@@ -41,10 +49,13 @@ class Session {
     const names = plugin.services.map(([definition]) => serviceName(definition));
     this.health = new Health(names);
     for (const [definition, implementation] of plugin.services) {
-      this.#server.addService(definition, settling(definition, implementation));
+      this.#server.addService(definition, this.#running.methods(definition, implementation));
     }
     const everything = [...names, ...INFRASTRUCTURE.map(serviceName)].sort();
-    const reflection = new Reflection(everything, plugin.services.map(([definition]) => definition));
+    const reflection = new Reflection(
+      everything,
+      plugin.services.map(([definition]) => definition),
+    );
     const controller = {
       Shutdown: (call, callback) => {
         callback(null, {});
@@ -65,12 +76,17 @@ class Session {
     await this.#plugin.onStart?.();
   }
 
-  // AutoMTLS: from here on only the holder of the host's certificate is served. Returns ours, as the handshake has it.
+  // AutoMTLS: from here on only the holder of the host's certificate is served. Returns ours, as
+  // the handshake has it.
   secure(clientCertificate) {
     const grpc = require("@grpc/grpc-js");
     const { key, certificate, der } = require("./certificate").makeCertificate();
     const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(certificate) };
-    this.#credentials = grpc.ServerCredentials.createSsl(Buffer.from(clientCertificate), [pair], true);
+    this.#credentials = grpc.ServerCredentials.createSsl(
+      Buffer.from(clientCertificate),
+      [pair],
+      true,
+    );
     return der.toString("base64").replace(/=+$/, "");
   }
 
@@ -79,8 +95,9 @@ class Session {
     this.#listener = await listen(path, group, (socket) => injector.injectConnection(socket));
   }
 
-  // Health first, so that the host sends no more; then no new connections; then the author's say; then the streams of the
-  // SDK, which the server would otherwise wait for; then the running calls, within `timeout` ms.
+  // Health first, so that the host sends no more; then no new connections; then the author's say;
+  // then the streams of the SDK, which the server would otherwise wait for; then the running calls,
+  // within `timeout` ms.
   async close(timeout, complain) {
     const deadline = Date.now() + timeout;
     this.health.end();
@@ -93,7 +110,13 @@ class Session {
     }
     this.output.release();
     this.output.end();
-    await within(deadline, new Promise((resolve) => this.#server.tryShutdown(resolve)));
+    if (LOSES_LAST_FRAMES) {
+      await within(deadline, this.#running.none());
+      await sleep(FLUSH);
+    }
+    // Each connection ends after its last call. tryShutdown's own callback may come before that.
+    this.#server.tryShutdown(() => {});
+    if (this.#listener !== undefined) await within(deadline, this.#listener.idle());
     this.#server.forceShutdown();
   }
 }
@@ -105,37 +128,6 @@ function within(deadline, promise) {
     timer = setTimeout(resolve, Math.max(0, deadline - Date.now()));
   });
   return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
-}
-
-// grpc-js knows callbacks only. A method that answers once may return a promise of its answer instead; what it throws
-// is the status: `code` and `details` or `message`.
-function settling(definition, implementation) {
-  const wrapped = {};
-  for (const [name, { responseStream, originalName }] of Object.entries(definition)) {
-    const method = implementation[name] ?? implementation[originalName];
-    if (method === undefined) continue; // grpc-js answers UNIMPLEMENTED
-    wrapped[name] = responseStream ? streaming(implementation, method) : answering(implementation, method);
-  }
-  return wrapped;
-}
-
-function answering(implementation, method) {
-  return (call, callback) => {
-    const outcome = method.call(implementation, call, callback);
-    if (typeof outcome?.then !== "function") return;
-    outcome.then(
-      // Nothing: the method has used its callback.
-      (answer) => answer !== undefined && callback(null, answer),
-      (error) => callback(error),
-    );
-  };
-}
-
-function streaming(implementation, method) {
-  return (call) => {
-    const outcome = method.call(implementation, call);
-    if (typeof outcome?.then === "function") outcome.then(undefined, (error) => call.emit("error", error));
-  };
 }
 
 module.exports = { Session, serviceName };

@@ -1,4 +1,5 @@
-// google.protobuf.Struct as what it stands for: a plain object, with its lists, numbers, strings, booleans and nulls.
+// google.protobuf.Struct as what it stands for: a plain object, with its lists, numbers, strings,
+// booleans and nulls.
 "use strict";
 
 const { Reader, SCALARS, nested, put, tag } = require("./wire");
@@ -72,13 +73,15 @@ const ListValue = {
   },
 
   encode(list) {
-    return Buffer.concat(
-      list.flatMap((item) => [tag(1, anyValue.encoding), anyValue.write(item)]),
-    );
+    return Buffer.concat(list.flatMap((item) => [tag(1, anyValue.encoding), anyValue.write(item)]));
   },
 };
 
-const nullValue = { encoding: 0, read: (reader) => (reader.varint(), null), write: () => Buffer.of(0) };
+const nullValue = {
+  encoding: 0,
+  read: (reader) => (reader.varint(), null),
+  write: () => Buffer.of(0),
+};
 
 // The kinds of a value by their field number.
 const kinds = new Map([
@@ -93,7 +96,12 @@ const kinds = new Map([
 function kindOf(value) {
   if (value === null || value === undefined) return KIND.null;
   if (Array.isArray(value)) return KIND.list;
-  const kind = { number: KIND.number, string: KIND.string, boolean: KIND.bool, object: KIND.struct };
+  const kind = {
+    number: KIND.number,
+    string: KIND.string,
+    boolean: KIND.bool,
+    object: KIND.struct,
+  };
   const found = kind[typeof value];
   if (found === undefined) throw new TypeError(`settings cannot hold a ${typeof value}`);
   return found;

@@ -1,8 +1,10 @@
-// The protobuf wire format, for the SDK's own few messages: parsing their .proto files would cost every plugin
-// milliseconds of its start. A message is a table of fields; test/messages.test.js holds the tables to the files.
+// The protobuf wire format, for the SDK's own few messages: parsing their .proto files would cost
+// every plugin milliseconds of its start. A message is a table of fields; test/messages.test.js
+// holds the tables to the files.
 //
-// What it leaves out, because none of those messages has it: groups, fixed-width integers, negative numbers, numbers
-// beyond 2^53, and the merging of a message that comes twice (the last one counts).
+// What it leaves out, because none of those messages has it: groups, fixed-width integers, negative
+// numbers, numbers beyond 2^53, and the merging of a message that comes twice (the last one
+// counts).
 "use strict";
 
 const VARINT = 0;
@@ -117,7 +119,8 @@ function delimited(bytes) {
   return Buffer.concat([varint(bytes.length), bytes]);
 }
 
-// A type whose values are messages of their own: anything with encode(value) and decode(buffer, depth).
+// A type whose values are messages of their own: anything with encode(value) and decode(buffer,
+// depth).
 function nested(type) {
   return {
     encoding: BYTES,
@@ -147,12 +150,19 @@ function initial(rule, type) {
 }
 
 class Message {
-  // fields: { name: [number, type, rule] }. A type is the name of a scalar, another Message or "self"; the rule is absent or "repeated",
-  // "map" (from strings) or "oneof" (null unless it came, and then it counts even with its default).
+  // fields: { name: [number, type, rule] }. A type is the name of a scalar, another Message or
+  // "self"; the rule is absent or "repeated", "map" (from strings) or "oneof" (null unless it came,
+  // and then it counts even with its default).
   constructor(fields) {
     this.fields = Object.entries(fields).map(([name, [number, type, rule]]) => {
       const one = rule === "map" ? new Message({ key: [1, "string"], value: [2, type] }) : type;
-      return { name, number, rule, of: one, type: SCALARS[one] ?? nested(one === "self" ? this : one) };
+      return {
+        name,
+        number,
+        rule,
+        of: one,
+        type: SCALARS[one] ?? nested(one === "self" ? this : one),
+      };
     });
     this.byNumber = new Map(this.fields.map((field) => [field.number, field]));
   }

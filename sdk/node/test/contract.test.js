@@ -28,7 +28,9 @@ test("what both sides have is agreed", async (t) => {
     .provides("greeter.unknown")
     .requires("kv.v1")
     .onConfigure(() => {});
-  const host = await hosted(t, plugin, { capabilities: { "greeter.emoji": ["1.9", "2.0"], "kv.v1": "1.7" } });
+  const host = await hosted(t, plugin, {
+    capabilities: { "greeter.emoji": ["1.9", "2.0"], "kv.v1": "1.7" },
+  });
   assert.deepEqual(host.agreed, {
     "config.reload": "1.0",
     "greeter.emoji": "2.0",
@@ -53,7 +55,8 @@ test("names and versions of capabilities are checked where they are written", ()
 
 test("agreement: the highest common major, the lower minor", () => {
   const capability = (name, versions, required = false) => ({ name, versions, required });
-  const check = (host, plugin) => agreement([capability("x", host)], [capability("x", plugin)]).agreed.x;
+  const check = (host, plugin) =>
+    agreement([capability("x", host)], [capability("x", plugin)]).agreed.x;
   assert.equal(check(["1.4", "2.1"], ["1.9", "2.0"]), "2.0");
   assert.equal(check(["1.4"], ["1.2"]), "1.2");
   assert.equal(check(["1.0"], ["2.0"]), undefined);
@@ -67,15 +70,24 @@ test("settings are taken whole, or refused whole", async (t) => {
   const plugin = samplePlugin().onConfigure(({ greeting }, { generation }) => {
     seen.push(generation);
     if (greeting === "throw") throw new Error("no such greeting");
-    if (greeting === "config error") throw new ConfigError([{ field: "greeting", reason: "is an error" }]);
+    if (greeting === "config error")
+      throw new ConfigError([{ field: "greeting", reason: "is an error" }]);
     if (greeting === "async") return Promise.resolve("refused as a whole");
     if (typeof greeting !== "string") return [{ field: "greeting", reason: "must be a text" }];
   });
   const host = await hosted(t, plugin, { settings: { greeting: "Hello" } });
-  assert.deepEqual(await host.configure({ greeting: 7 }), [{ field: "greeting", reason: "must be a text" }]);
-  assert.deepEqual(await host.configure({ greeting: "throw" }), [{ field: "", reason: "no such greeting" }]);
-  assert.deepEqual(await host.configure({ greeting: "async" }), [{ field: "", reason: "refused as a whole" }]);
-  assert.deepEqual(await host.configure({ greeting: "config error" }), [{ field: "greeting", reason: "is an error" }]);
+  assert.deepEqual(await host.configure({ greeting: 7 }), [
+    { field: "greeting", reason: "must be a text" },
+  ]);
+  assert.deepEqual(await host.configure({ greeting: "throw" }), [
+    { field: "", reason: "no such greeting" },
+  ]);
+  assert.deepEqual(await host.configure({ greeting: "async" }), [
+    { field: "", reason: "refused as a whole" },
+  ]);
+  assert.deepEqual(await host.configure({ greeting: "config error" }), [
+    { field: "greeting", reason: "is an error" },
+  ]);
   assert.deepEqual(plugin.settings(), { greeting: "Hello" });
   assert.deepEqual(await host.configure({ greeting: "Ahoy" }), []);
   assert.deepEqual(plugin.settings(), { greeting: "Ahoy" });
@@ -102,8 +114,13 @@ test("drain waits for the hook and tells it how long", async (t) => {
 
 test("the host's Shutdown runs the hook", async (t) => {
   let ended = false;
-  const host = await hosted(t, samplePlugin().onShutdown(() => (ended = true)));
-  assert.deepEqual(await unary(host.client(sample.v1.Sample), "Echo", { text: "a" }), { text: "a" });
+  const host = await hosted(
+    t,
+    samplePlugin().onShutdown(() => (ended = true)),
+  );
+  assert.deepEqual(await unary(host.client(sample.v1.Sample), "Echo", { text: "a" }), {
+    text: "a",
+  });
   await host.shutdown();
   assert.equal(ended, true);
 });
@@ -149,10 +166,13 @@ test("a call to a peer that is cancelled at once ends", async (t) => {
   assert.equal(await ended, 1);
 });
 
-test("what an async method throws is the status of the call", async (t) => {
+test("what a method throws, at once or later, is the status of the call", async (t) => {
   const plugin = new Plugin("sample", "1.0.0").service(sample.v1.Sample, {
     Echo: async () => {
       throw Object.assign(new Error("no"), { code: 5, details: "nothing of that name" });
+    },
+    Join() {
+      throw Object.assign(new Error("no"), { code: 7, details: "not for you" });
     },
     async Spell() {
       throw Object.assign(new Error("no"), { code: 9, details: "not now" });
@@ -161,8 +181,13 @@ test("what an async method throws is the status of the call", async (t) => {
   const host = await hosted(t, plugin);
   const client = host.client(sample.v1.Sample);
   await assert.rejects(unary(client, "Echo", {}), { code: 5, details: "nothing of that name" });
-  await assert.rejects(async () => {
-    for await (const _ of client.Spell({})) assert.fail();
-  }, { code: 9 });
+  await assert.rejects(
+    async () => {
+      for await (const _ of client.Spell({})) assert.fail();
+    },
+    { code: 9 },
+  );
+  const join = new Promise((resolve) => client.Join((error) => resolve(error.code)).end());
+  assert.equal(await join, 7);
   await assert.rejects(unary(client, "Wait", {}), { code: 12 });
 });

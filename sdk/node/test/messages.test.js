@@ -1,4 +1,5 @@
-// The tables of lib/messages.js are what the .proto files say, and the bytes what protobufjs makes of them.
+// The tables of lib/messages.js are what the .proto files say, and the bytes what protobufjs makes
+// of them.
 "use strict";
 
 const assert = require("node:assert/strict");
@@ -19,11 +20,16 @@ const FILES = [
   "plugind/host/v1/host.proto",
   "plugind/plugin/v1/plugin.proto",
 ];
-const loaded = loadSync(FILES, { includeDirs: [PROTO], longs: Number, enums: Number, defaults: true });
+const loaded = loadSync(FILES, {
+  includeDirs: [PROTO],
+  longs: Number,
+  enums: Number,
+  defaults: true,
+});
 const alpha = loadSync("grpc/reflection/v1alpha/reflection.proto", { includeDirs: [PROTO] });
 
-// As much of google/protobuf/descriptor.proto as is compared. proto-loader's own reading of it does not tell which fields have a
-// oneof.
+// As much of google/protobuf/descriptor.proto as is compared. proto-loader's own reading of it does
+// not tell which fields have a oneof.
 const Field = new Message({
   name: [1, "string"],
   number: [3, "int32"],
@@ -36,7 +42,16 @@ const Type = new Message({ name: [1, "string"], field: [2, Field, "repeated"] })
 const File = new Message({ messageType: [4, Type, "repeated"] });
 
 const REPEATED = 3;
-const SCALARS = { 3: "int64", 4: "uint64", 5: "int32", 8: "bool", 9: "string", 12: "bytes", 13: "uint32", 14: "enum" };
+const SCALARS = {
+  3: "int64",
+  4: "uint64",
+  5: "int32",
+  8: "bool",
+  9: "string",
+  12: "bytes",
+  13: "uint32",
+  14: "enum",
+};
 
 function declaredType(name) {
   const [, { fileDescriptorProtos }] = Object.entries(loaded).find(
@@ -50,7 +65,8 @@ function declaredType(name) {
 function declaredField({ name, number, label, type, typeName, oneof }) {
   const of = typeName.split(".").at(-1);
   const plain = { name: name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()), number };
-  if (of === plain.name.replace(/^./, (letter) => letter.toUpperCase()) && label === REPEATED) return { ...plain, rule: "map", of: "string" }; // protobufjs's name for an entry
+  if (of === plain.name.replace(/^./, (letter) => letter.toUpperCase()) && label === REPEATED)
+    return { ...plain, rule: "map", of: "string" }; // protobufjs's name for an entry
   const rule = label === REPEATED ? "repeated" : oneof !== null ? "oneof" : undefined;
   return { ...plain, rule, of: SCALARS[type] ?? of };
 }
@@ -104,7 +120,9 @@ test("settings are read as protobufjs writes them", () => {
         yes: value("boolValue", true),
         no: value("boolValue", false),
         nothing: value("nullValue", 0),
-        list: value("listValue", { values: [value("numberValue", 1), value("listValue", { values: [] })] }),
+        list: value("listValue", {
+          values: [value("numberValue", 1), value("listValue", { values: [] })],
+        }),
         table: value("structValue", { fields: { inner: value("stringValue", "") } }),
         ["__proto__"]: value("stringValue", "a key like any other"),
       },
@@ -113,17 +131,22 @@ test("settings are read as protobufjs writes them", () => {
     generation: 2 ** 40,
   };
   const read = messages.ConfigureRequest.decode(configure.requestSerialize(request));
-  assert.deepEqual(JSON.parse(JSON.stringify(read.settings)), JSON.parse(
-    '{"text":"é","number":-0.5,"yes":true,"no":false,"nothing":null,"list":[1,[]],"table":{"inner":""},' +
-      '"__proto__":"a key like any other"}',
-  ));
+  assert.deepEqual(
+    JSON.parse(JSON.stringify(read.settings)),
+    JSON.parse(
+      '{"text":"é","number":-0.5,"yes":true,"no":false,"nothing":null,"list":[1,[]],"table":{"inner":""},' +
+        '"__proto__":"a key like any other"}',
+    ),
+  );
   assert.deepEqual(read.capabilities, request.capabilities);
   assert.equal(read.generation, 2 ** 40);
 });
 
 test("settings are written as protobufjs reads them", () => {
   const settings = { a: [1, "two", null, { b: false }], c: {} };
-  const read = configure.requestDeserialize(messages.ConfigureRequest.encode({ settings, generation: 7 }));
+  const read = configure.requestDeserialize(
+    messages.ConfigureRequest.encode({ settings, generation: 7 }),
+  );
   assert.equal(read.generation, 7);
   const again = messages.ConfigureRequest.decode(configure.requestSerialize(read));
   assert.deepEqual(again.settings, settings);
@@ -137,12 +160,16 @@ test("unknown fields, and known ones of another encoding, are passed over", () =
     versions: [2, "string", "repeated"],
   });
   const bytes = Newer.encode({ name: 5, number: 1.5, text: "x", versions: ["1.0", ""] });
-  const read = messages.Capability.decode(Buffer.concat([bytes, Buffer.of(0xfd, 0x07, 1, 2, 3, 4)]));
+  const read = messages.Capability.decode(
+    Buffer.concat([bytes, Buffer.of(0xfd, 0x07, 1, 2, 3, 4)]),
+  );
   assert.deepEqual(read, { name: "", versions: ["1.0", ""], required: false });
 });
 
 test("packed numbers are read, and numbers one by one", () => {
-  const packed = loaded["plugind.plugin.v1.Plugin"].Negotiate.requestSerialize({ offeredProtocolVersions: [1, 300] });
+  const packed = loaded["plugind.plugin.v1.Plugin"].Negotiate.requestSerialize({
+    offeredProtocolVersions: [1, 300],
+  });
   assert.deepEqual(messages.NegotiateRequest.decode(packed).offeredProtocolVersions, [1, 300]);
   const single = messages.NegotiateRequest.encode({ offeredProtocolVersions: [1, 300] });
   assert.deepEqual(messages.NegotiateRequest.decode(single).offeredProtocolVersions, [1, 300]);

@@ -30,15 +30,18 @@ async function ask(t, version, ...requests) {
 for (const version of ["reflection", "reflectionAlpha"]) {
   test(`${version} lists every service`, async (t) => {
     const [answer] = await ask(t, version, { listServices: "" });
-    assert.deepEqual(answer.listServicesResponse.service.map(({ name }) => name), [
-      "grpc.health.v1.Health",
-      "grpc.reflection.v1.ServerReflection",
-      "grpc.reflection.v1alpha.ServerReflection",
-      "plugin.GRPCController",
-      "plugin.GRPCStdio",
-      "plugind.plugin.v1.Plugin",
-      "sample.v1.Sample",
-    ]);
+    assert.deepEqual(
+      answer.listServicesResponse.service.map(({ name }) => name),
+      [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "plugin.GRPCController",
+        "plugin.GRPCStdio",
+        "plugind.plugin.v1.Plugin",
+        "sample.v1.Sample",
+      ],
+    );
   });
 }
 
@@ -52,14 +55,30 @@ test("each symbol has its file, with what that imports", async (t) => {
     "plugin.GRPCStdio",
     "grpc.reflection.v1alpha.ServerReflection",
   ];
-  const answers = await ask(t, "reflection", ...symbols.map((fileContainingSymbol) => ({ fileContainingSymbol })));
+  const answers = await ask(
+    t,
+    "reflection",
+    ...symbols.map((fileContainingSymbol) => ({ fileContainingSymbol })),
+  );
   for (const [index, answer] of answers.entries()) {
-    assert.ok(answer.fileDescriptorResponse, `${symbols[index]}: ${answer.errorResponse?.errorMessage}`);
-    const [file] = answer.fileDescriptorResponse.fileDescriptorProto.map((bytes) => File.decode(bytes));
-    assert.ok(symbols[index].startsWith(`${file.package}.`), `${symbols[index]} is not in ${file.name}`);
+    assert.ok(
+      answer.fileDescriptorResponse,
+      `${symbols[index]}: ${answer.errorResponse?.errorMessage}`,
+    );
+    const [file] = answer.fileDescriptorResponse.fileDescriptorProto.map((bytes) =>
+      File.decode(bytes),
+    );
+    assert.ok(
+      symbols[index].startsWith(`${file.package}.`),
+      `${symbols[index]} is not in ${file.name}`,
+    );
   }
-  const [contract] = await ask(t, "reflection", { fileContainingSymbol: "plugind.plugin.v1.Plugin" });
-  const packages = contract.fileDescriptorResponse.fileDescriptorProto.map((bytes) => File.decode(bytes).package);
+  const [contract] = await ask(t, "reflection", {
+    fileContainingSymbol: "plugind.plugin.v1.Plugin",
+  });
+  const packages = contract.fileDescriptorResponse.fileDescriptorProto.map(
+    (bytes) => File.decode(bytes).package,
+  );
   assert.deepEqual(packages.sort(), ["google.protobuf", "plugind.plugin.v1"]);
 });
 
@@ -87,16 +106,21 @@ test("files are such that protobuf takes them: imports, full names, map entries,
   call.write({ fileContainingSymbol: "rich.v1.Rich" });
   call.end();
   const [answer] = await call.toArray();
-  const files = answer.fileDescriptorResponse.fileDescriptorProto.map((bytes) => Full.decode(bytes).toJSON());
+  const files = answer.fileDescriptorResponse.fileDescriptorProto.map((bytes) =>
+    Full.decode(bytes).toJSON(),
+  );
   const own = files.find((each) => each.package === "rich.v1");
   assert.deepEqual(own.dependency, ["google_protobuf.proto"]);
   const [type] = own.messageType;
-  assert.deepEqual(type.field.map(({ name, typeName }) => [name, typeName]), [
-    ["by_name", ".rich.v1.Things.ByNameEntry"],
-    ["kind", ".rich.v1.Things.Kind"],
-    ["settings", ".google.protobuf.Struct"],
-    ["inner", ".rich.v1.Things.Inner"],
-  ]);
+  assert.deepEqual(
+    type.field.map(({ name, typeName }) => [name, typeName]),
+    [
+      ["by_name", ".rich.v1.Things.ByNameEntry"],
+      ["kind", ".rich.v1.Things.Kind"],
+      ["settings", ".google.protobuf.Struct"],
+      ["inner", ".rich.v1.Things.Inner"],
+    ],
+  );
   const entry = type.nestedType.find(({ name }) => name === "ByNameEntry");
   assert.equal(entry.options.mapEntry, true);
   assert.equal(entry.field[1].typeName, ".rich.v1.Things");

@@ -39,7 +39,10 @@ test("a host with another cookie is told so", async () => {
   const done = await byHand({ SAMPLE_COOKIE: "cake" }, "cookie");
   assert.equal(done.code, 1);
   assert.match(done.stderr, /SAMPLE_COOKIE is set, but to another value/);
-  assert.match((await byHand({}, "cookie")).stderr, /magic_cookie = \{ key = "SAMPLE_COOKIE", value = "crumb" \}/);
+  assert.match(
+    (await byHand({}, "cookie")).stderr,
+    /magic_cookie = \{ key = "SAMPLE_COOKIE", value = "crumb" \}/,
+  );
 });
 
 test("--plugind-info prints what it is as JSON", async () => {
@@ -99,7 +102,9 @@ test("health answers for the plugin, for each service, and for nothing else", as
   for (const service of ["", "plugin", "sample.v1.Sample"]) {
     assert.deepEqual(await plugin.call("health", "Check", { service }), { status: SERVING });
   }
-  await assert.rejects(plugin.call("health", "Check", { service: "x" }), { code: grpc.status.NOT_FOUND });
+  await assert.rejects(plugin.call("health", "Check", { service: "x" }), {
+    code: grpc.status.NOT_FOUND,
+  });
 });
 
 for (const [name, service, method] of [

@@ -16,7 +16,11 @@ const { loadProto } = require("..");
 const SAMPLE = path.join(__dirname, "fixtures", "sample_plugin.js");
 const { sample } = loadProto(path.join(__dirname, "fixtures", "sample.proto"));
 
-const UNDER_PLUGIND = { PLUGIND_PLUGIN: "1", PLUGIND_INSTANCE: "7f3a", PLUGIN_PROTOCOL_VERSIONS: "1,2" };
+const UNDER_PLUGIND = {
+  PLUGIND_PLUGIN: "1",
+  PLUGIND_INSTANCE: "7f3a",
+  PLUGIN_PROTOCOL_VERSIONS: "1,2",
+};
 const UNDER_GO_PLUGIN = { PLUGIND_PLUGIN: "1", PLUGIN_PROTOCOL_VERSIONS: "5" };
 
 class Process {
@@ -39,8 +43,11 @@ class Process {
   // A client of the sample, or of one of the SDK's services by its name in lib/messages.js.
   async client(name, credentials = grpc.credentials.createInsecure()) {
     const socket = (await this.handshake).split("|")[3];
-    const Client = name === "sample" ? sample.v1.Sample : grpc.makeGenericClientConstructor(services[name]);
-    const client = new Client(`unix:${socket}`, credentials, { "grpc.default_authority": "localhost" });
+    const Client =
+      name === "sample" ? sample.v1.Sample : grpc.makeGenericClientConstructor(services[name]);
+    const client = new Client(`unix:${socket}`, credentials, {
+      "grpc.default_authority": "localhost",
+    });
     this.clients.push(client);
     return client;
   }

@@ -98,7 +98,8 @@ if (PARITY_NO_HOOKS !== "1") {
   plugin.onConfigure((settings) => {
     log("info", "hook configure");
     if (settings.throw !== undefined) throw new Error(settings.throw);
-    if (settings.refuse !== undefined) throw new ConfigError([{ field: "refuse", reason: settings.refuse }]);
+    if (settings.refuse !== undefined)
+      throw new ConfigError([{ field: "refuse", reason: settings.refuse }]);
   });
   plugin.onDrain(async () => {
     await sleep(plugin.settings().drain_ms ?? 0);
