@@ -74,6 +74,32 @@ TEST_F(DenialTest, APluginThatRunsAsRootIsAPluginAllTheSame) {
   EXPECT_FALSE(Allowed(Peer("front", {"kv/*"})));
 }
 
+TEST_F(DenialTest, NobodyCallsWhatIsForHosts) {
+  kv_.callers_set = true;
+  kv_.callers.AddEveryone();
+  for (const char* method :
+       {"/plugind.plugin.v1.Plugin/Shutdown", "/plugind.plugin.v1.Plugin/Anything",
+        "/plugin.GRPCController/Shutdown", "/plugin.GRPCBroker/StartStream",
+        "/plugin.GRPCStdio/StreamStdio"}) {
+    EXPECT_FALSE(Allowed(Caller::User(0, 1, {0}), method)) << method;
+    EXPECT_FALSE(Allowed(Peer("front", {"kv/*"}), method)) << method;
+    EXPECT_FALSE(HostsOnly(method).empty()) << method;
+  }
+  for (const char* method : {"/plugind.plugin.v1.PluginX/Y", "/plugin.GRPC/X", "/kv.v1.KV/Get"}) {
+    EXPECT_TRUE(Allowed(Caller::User(0, 1, {0}), method)) << method;
+  }
+}
+
+TEST_F(DenialTest, APluginThatDidNotAgreeOnPeerCallsMakesNone) {
+  const Caller front = Peer("front", {"kv/*"});
+  auto route = std::make_shared<Route>(*table_.plugins["front"]);
+  route->peer_calls = false;
+  table_.plugins["front"] = route;
+  EXPECT_EQ(Denial(table_, front, kv_, "/kv.v1.KV/Get"),
+            "plugin:front may not call kv/kv.v1.KV/Get: plugin front did not agree on the "
+            "capability peer.calls");
+}
+
 TEST_F(DenialTest, ItNamesCallerPluginMethodAndTheSetting) {
   EXPECT_EQ(Denial(table_, Caller::User(1000, 1, {1000}), kv_, "/kv.v1.KV/Get"),
             "uid:1000 may not call kv/kv.v1.KV/Get: add \"uid:1000\" to access.callers of plugin "
@@ -103,6 +129,17 @@ TEST(RoleTest, APluginHasNoneWhateverItsUidAndTheListsAre) {
   EXPECT_THAT(
       ControlDenial(table, kv, "/a.B/C"),
       testing::AllOf(HasSubstr("plugin:kv"), HasSubstr("/a.B/C"), HasSubstr("control.viewers")));
+}
+
+TEST(RoleTest, TheHostServiceIsForPluginsWithWhateverRole) {
+  RouteTable table;
+  table.admins.AddUid(0);
+  const char* const method = "/plugind.host.v1.Host/GetSelf";
+  EXPECT_EQ(ControlDenial(table, Caller::Plugin("kv", 1000, 1), method), "");
+  EXPECT_EQ(ControlDenial(table, Caller::User(0, 1, {0}), method),
+            "uid:0 may not call plugind/plugind.host.v1.Host/GetSelf: it is for plugins");
+  EXPECT_FALSE(
+      ControlDenial(table, Caller::Plugin("kv", 0, 1), "/plugind.host.v1.HostX/Y").empty());
 }
 
 TEST(RoleTest, WithoutOneTheSettingIsNamed) {

@@ -389,7 +389,7 @@ TEST_F(GrpcConnectionTest, ACallbackMayDestroyTheConnection) {
         ended = true;
       });
   Outcome outcome;
-  Check("", &outcome);
+  Check("slow", &outcome);  // which is not answered by itself
   RunUntil([&] { return ended; });
   loop_.RunOnce(milliseconds(10));
   EXPECT_TRUE(outcome.ends.empty());
