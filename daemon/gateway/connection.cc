@@ -172,6 +172,7 @@ void Connection::OnReady(uint32_t events) {
     worker_.Rewatch(fd_.get(), kReadable, *this);
     worker_.MarkDirty(*this);
   }
+  hung_up_ = hung_up_ || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) Read();
 }
 
@@ -189,8 +190,8 @@ void Connection::Read() {
     worker_.Received(bytes);
     blocks_ = 0;
     Feed({area.data(), bytes});
-    // TLS may have come to an end that no event tells.
-    if (bytes < area.size() && !tls_) return;
+    // An end that came together with the last bytes is told by no further event; nor is TLS's own.
+    if (bytes < area.size() && !hung_up_ && !tls_) return;
     if (blocks_ > Limits::kHeaderBlocksPerRound) {
       at_once_ = Limits::kLeastRead;
       return worker_.ReadAgain(*this);

@@ -103,6 +103,7 @@ class Connection : public EpollTarget {
   bool reading_again_ = false;           // in the worker's list
   bool blocked_ = false;                 // the socket took no more; EPOLLOUT will come
   bool broken_ = false;                  // the session takes nothing more in
+  bool hung_up_ = false;                 // the peer will send no more than is there
   bool told_ = false;                    // HEADERS or DATA went out since the last PING came in
   size_t block_bytes_ = 0;               // of the header block that is coming in
   size_t blocks_ = 0;                    // header blocks in what was read last

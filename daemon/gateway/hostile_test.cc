@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include "daemon/gateway/caller_connection.h"
 #include "daemon/gateway/testing/engine.h"
@@ -466,6 +467,33 @@ TEST(ConnectionCensusTest, ACallerHasAsManyAsItMayHave) {
   EXPECT_TRUE(census.Enter("uid:2"));
   census.Leave("uid:1");
   EXPECT_TRUE(census.Enter("uid:1"));
+}
+
+TEST(ConnectionCensusTest, ACallerThatHangsUpWithItsLastWordsIsGone) {
+  Limits limits;
+  limits.connections_per_caller = 1;
+  Engine engine(limits);
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+  UniqueFd caller(pair[0]);
+  ASSERT_TRUE(engine.shared().census.Enter("uid:1000"));
+  ASSERT_NE(CallerConnection::Open(engine.worker(), UniqueFd(pair[1]), Caller::User(1000, 1, {}),
+                                   std::make_shared<const Door>(), true),
+            nullptr);
+  const auto say = [&](const std::string& bytes) {
+    ASSERT_EQ(::send(caller.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  };
+  say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(NGHTTP2_SETTINGS, 0, 0, ""));
+  engine.Settle();
+  char told[4096];
+  while (::recv(caller.get(), told, sizeof told, 0) > 0) {
+  }
+  // One that needs no answer, so that no write fails either.
+  say(Frame(NGHTTP2_WINDOW_UPDATE, 0, 0, std::string("\0\0\0\1", 4)));
+  caller.reset();
+  engine.Settle();
+  EXPECT_TRUE(engine.shared().census.Enter("uid:1000"));
 }
 
 TEST(ConnectionCensusTest, AConnectionThatCannotBeStartedIsNotCounted) {
