@@ -143,13 +143,78 @@ def test_the_sdk_is_one_library_its_headers_and_how_to_find_them(sdk: Path) -> N
     library = next(sdk.rglob("libplugind_sdk.a")).parent.relative_to(sdk)
     assert files - targets == {
         "include/plugind/client.h",
+        "include/plugind/export.h",
         "include/plugind/plugin.h",
+        "include/plugind/settings.h",
+        "include/plugind/testing/fake_host.h",
         "include/plugind/version.h",
         f"{library}/libplugind_sdk.a",
+        f"{library}/libplugind_sdk.so",
+        f"{library}/libplugind_sdk.so.0.1",
+        f"{library}/libplugind_sdk.so.0.1.0",
         f"{library}/cmake/plugind/plugindConfig.cmake",
         f"{library}/cmake/plugind/plugindConfigVersion.cmake",
         f"{library}/pkgconfig/plugind-sdk.pc",
+        f"{library}/pkgconfig/plugind-sdk-shared.pc",
     }
+
+
+# What a public header may include beside the other public ones: the language, and nothing of the daemon, Abseil or spdlog.
+STANDARD_HEADER = re.compile(r"#include <[a-z_]+>")
+
+
+def test_the_public_headers_include_only_the_language_and_one_another(sdk: Path) -> None:
+    headers = list((sdk / "include").rglob("*.h"))
+    assert len(headers) == 6
+    for header in headers:
+        text = header.read_text()
+        assert "// Example:\n" in text.partition("#pragma once")[0], header
+        for line in text.splitlines():
+            if line.startswith("#include"):
+                assert STANDARD_HEADER.fullmatch(line) or line.startswith("#include <plugind/"), line
+        alone = ("-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror")
+        run("c++", *alone, "-I", sdk / "include", "-include", header, "-x", "c++", "/dev/null")
+
+
+# What the page's example of settings stands in.
+AROUND_THE_PAGES_SETTINGS = """
+#include <plugind/plugin.h>
+struct Greeter {{
+  void SetMost(int most);
+  void Flush();
+}};
+void Declare(plugind::Plugin& plugin, Greeter& impl, const char* kSchema) {{
+{example}
+}}
+"""
+
+
+def test_the_pages_example_of_settings_compiles(sdk: Path, tmp_path: Path) -> None:
+    page = (SOURCE / "sdk" / "cpp" / "README.md").read_text()
+    examples = re.findall(r"^```cpp\n(.*?)^```", page, re.M | re.S)
+    (example,) = (text for text in examples if "on_drain" in text)
+    source = tmp_path / "settings.cc"
+    source.write_text(AROUND_THE_PAGES_SETTINGS.format(example=example))
+    run("c++", "-std=c++17", "-fsyntax-only", "-Wall", "-I", sdk / "include", source)
+
+
+def test_the_shared_library_lets_out_the_public_names_and_no_others(sdk: Path) -> None:
+    if SANITIZED:
+        pytest.skip("a sanitizer adds names of its own")
+    library = next(sdk.rglob("libplugind_sdk.so")).resolve()
+    dynamic = run("readelf", "-dW", library)
+    assert "soname: [libplugind_sdk.so.0.1]" in dynamic
+    names = run("nm", "-DC", "--defined-only", library).splitlines()
+    assert any(" T plugind::Plugin::serve(" in name for name in names)
+    assert any(" T plugind::testing::FakeHost::FakeHost(" in name for name in names)
+    # Weak ones are the compiler's own copies of what is inline in other people's headers.
+    strong = [name for name in names if re.match(r"[0-9a-f]+ [TDBR] ", name)]
+    public = re.compile(
+        r"(vtable for |typeinfo for |typeinfo name for |guard variable for )?"
+        r"plugind::(Plugin|Client|Settings|BadSetting|testing::FakeHost|log|error_info|executed)\b"
+    )
+    inside = [name for name in strong if not public.match(name.split(" ", 2)[2])]
+    assert not inside, "\n".join(inside)
 
 
 CALLER = """
@@ -158,30 +223,16 @@ project(caller CXX)
 find_package(plugind REQUIRED)
 add_library(generated OBJECT greeter.pb.cc greeter.grpc.pb.cc google/rpc/error_details.pb.cc)
 add_executable(page page.cc)
-add_library(header OBJECT header.cc)
-foreach(target IN ITEMS generated page header)
+add_executable(page_shared page.cc)
+foreach(target IN ITEMS generated page page_shared)
   set_target_properties(${target} PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
   target_include_directories(${target} SYSTEM PRIVATE ${CMAKE_SOURCE_DIR})
-  target_link_libraries(${target} PRIVATE plugind::sdk)
 endforeach()
-target_compile_options(header PRIVATE -Wall -Wextra -Werror)
-target_link_libraries(page PRIVATE generated)
+target_link_libraries(generated PUBLIC protobuf::libprotobuf gRPC::grpc++)
+target_link_libraries(page PRIVATE generated plugind::sdk)
+target_link_libraries(page_shared PRIVATE generated plugind::sdk_shared)
+target_compile_options(page PRIVATE -Wall -Wextra -Werror)
 """
-
-# Before any header of gRPC: client.h has to stand alone.
-AROUND_THE_HEADERS_EXAMPLE = """
-#include <plugind/client.h>
-#include <chrono>
-#include <iostream>
-#include <grpcpp/grpcpp.h>
-#include "greeter.grpc.pb.h"
-bool Example(const greeter::v1::GreetRequest& request, greeter::v1::GreetResponse& response) {{
-  bool again = false;
-{example}
-  return again && status.ok();
-}}
-"""
-
 
 # Against a library with sanitizers, an author's project would need them too.
 if not SANITIZED:
@@ -198,12 +249,6 @@ if not SANITIZED:
         examples = re.findall(r"^```cpp\n(.*?)^```", page, re.M | re.S)
         (program,) = (text for text in examples if "plugind/client.h" in text)
         (project / "page.cc").write_text(program)
-        header = (sdk / "include" / "plugind" / "client.h").read_text()
-        comment = header.partition("// Example:\n")[2].partition("#pragma once")[0]
-        lines = [line.removeprefix("//") for line in comment.splitlines() if "#include" not in line]
-        (project / "header.cc").write_text(
-            AROUND_THE_HEADERS_EXAMPLE.format(example="\n".join(lines))
-        )
         (project / "CMakeLists.txt").write_text(CALLER)
         protoc = ["protoc", f"--cpp_out={project}"]
         run(*protoc, "-I", SOURCE / "proto", "google/rpc/error_details.proto")
@@ -218,15 +263,24 @@ if not SANITIZED:
         )
         run("cmake", "-G", "Ninja", "-S", project, "-B", build, f"-DCMAKE_PREFIX_PATH={sdk}")
         run("cmake", "--build", build)
+        pages = [*build.rglob("page.dir/page.cc.o"), *build.rglob("generated.dir/**/*.o")]
         packages = {**os.environ, "PKG_CONFIG_PATH": str(next(sdk.rglob("pkgconfig")))}
-        flags = run("pkg-config", "--cflags", "--libs", "plugind-sdk", env=packages).split()
-        objects = [path for path in build.rglob("*.o") if path.name != "header.cc.o"]
-        run("c++", "-o", build / "by-pkg-config", *objects, *flags)
+        for package, name in (("plugind-sdk", "by-pkg-config"), ("plugind-sdk-shared", "by-so")):
+            flags = run("pkg-config", "--cflags", "--libs", package, env=packages).split()
+            run("c++", "-o", build / name, *pages, *flags)
+        library = next(sdk.rglob("libplugind_sdk.so")).parent
+        assert "libplugind_sdk" not in run("readelf", "-dW", build / "by-pkg-config")
+        for name in ("page_shared", "by-so"):
+            assert "Shared library: [libplugind_sdk.so.0.1]" in run("readelf", "-dW", build / name)
 
         add_greeter(daemon)
         daemon.start().wait_ready("greeter")
-        environment = {**os.environ, "PLUGIND_SOCKET": str(daemon.socket)}
-        for name in ("page", "by-pkg-config"):
+        environment = {
+            **os.environ,
+            "PLUGIND_SOCKET": str(daemon.socket),
+            "LD_LIBRARY_PATH": str(library),
+        }
+        for name in ("page", "page_shared", "by-pkg-config", "by-so"):
             assert run(build / name, env=environment) == "Hello, Ada!\n"
         daemon.ctl("stop", "greeter")
         refused = subprocess.run(

@@ -13,7 +13,9 @@ namespace plugind::sdk {
 namespace {
 
 constexpr int kSignals[3] = {SIGTERM, SIGINT, SIGPIPE};
-constexpr int kParentCheck = 1000;  // ms; only on kernels without pidfds
+// Half of the lease of 2 s within which a plugin ends after its host. In ms; only where there are
+// no pidfds: an old kernel, or a sandbox that forbids them.
+constexpr int kParentCheck = 1000;
 
 // A signal handler has nothing but globals to find its eventfd by.
 std::atomic<int> g_stop{-1};
@@ -66,22 +68,26 @@ void Lifeline::Attach() {
     taken_[i] = true;
   }
   parent_pid_ = getppid();
-  // 0: the parent is outside our PID namespace, and cannot be watched.
+  // 0: the parent is outside of our PID namespace.
   if (parent_pid_ > 0) {
     parent_.Reset(static_cast<int>(syscall(SYS_pidfd_open, parent_pid_, 0)));
   }
 }
 
-Lifeline::End Lifeline::Wait() {
-  pollfd watched[2] = {{stop_.get(), POLLIN, 0}, {parent_.get(), POLLIN, 0}};
+Lifeline::End Lifeline::Wait(int host_stdout) {
+  // Of stdout only POLLERR is asked for, which needs no asking: the pipe has no reader any more.
+  pollfd watched[3] = {{stop_.get(), POLLIN, 0},
+                       {parent_.get(), POLLIN, 0},
+                       {parent_pid_ == 0 ? host_stdout : -1, 0, 0}};
+  const bool must_look = parent_pid_ > 0 && !parent_.valid();
   for (;;) {
     // A pidfd that was opened after the parent had died and its pid had gone to another shows in
     // getppid.
     if (getppid() != parent_pid_) return End::kOrphaned;
-    const int ready = poll(watched, 2, parent_.valid() ? -1 : kParentCheck);
-    if (ready < 0) continue;  // EINTR; nothing else can happen to these two
+    const int ready = poll(watched, 3, must_look ? kParentCheck : -1);
+    if (ready < 0) continue;  // EINTR; nothing else can happen to these three
     if (watched[0].revents != 0) return End::kAsked;
-    if (watched[1].revents != 0) return End::kOrphaned;
+    if (watched[1].revents != 0 || watched[2].revents != 0) return End::kOrphaned;
   }
 }
 

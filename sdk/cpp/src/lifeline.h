@@ -31,8 +31,9 @@ class Lifeline {
   // end, and remembers who the parent is. Only one Lifeline of a process may do so. Throws Failure.
   void Attach();
 
-  // Waits for the end. After Attach.
-  End Wait();
+  // Waits for the end. After Attach. `host_stdout` is the pipe to the host: where the parent is
+  // outside of our PID namespace, and so cannot be watched, its end is taken for the host's.
+  End Wait(int host_stdout);
 
  private:
   Fd stop_;    // eventfd

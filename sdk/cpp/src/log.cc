@@ -40,10 +40,8 @@ std::string Timestamp() {
 
 std::string String(std::string_view text) { return std::string(text); }
 
-}  // namespace
-
-void log(LogLevel level, std::string_view message,
-         std::initializer_list<std::pair<std::string_view, std::string_view>> fields) noexcept {
+template <typename Pairs>
+void Write(LogLevel level, std::string_view message, const Pairs& fields) noexcept {
   try {
     nlohmann::ordered_json line;
     line["@level"] = Name(level);
@@ -63,6 +61,17 @@ void log(LogLevel level, std::string_view message,
     // Out of memory, in practice. Logging is the one thing that may be left undone then, as the
     // header says.
   }
+}
+
+}  // namespace
+
+void log(LogLevel level, std::string_view message,
+         std::initializer_list<std::pair<std::string_view, std::string_view>> fields) noexcept {
+  Write(level, message, fields);
+}
+
+void log(LogLevel level, std::string_view message, const Fields& fields) noexcept {
+  Write(level, message, fields);
 }
 
 }  // namespace plugind

@@ -3,12 +3,19 @@
 //   --own-interceptors   --provides=NAME=VERSION   --require=NAME=VERSION   --schema=JSON
 //   --configure: takes the settings "text", "limits.most" (at most 10) and "sleep_ms"
 //   --drain: drains by a line in the log
+//   --no-pidfd: pidfd_open fails from then on, as on a kernel that has none
 #include <grpcpp/grpcpp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <plugind/plugin.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <iostream>
 #include <sstream>
@@ -85,6 +92,18 @@ plugind::Violations Configure(const plugind::Settings& settings) {
   return {};
 }
 
+bool ForbidPidfds() {
+  sock_filter rules[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{4, rules};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
 // "NAME=VERSION" in two.
 std::pair<std::string, std::string> Split(const std::string& text) {
   const size_t equals = text.find('=');
@@ -118,6 +137,8 @@ int main(int argc, char** argv) {
       plugin.config_schema(value);
     } else if (key == "--configure") {
       plugin.on_configure(Configure);
+    } else if (key == "--no-pidfd") {
+      if (!ForbidPidfds()) return 2;
     } else if (key == "--drain") {
       plugin.on_drain([] { plugind::log(plugind::LogLevel::kInfo, "drain hook ran"); });
     } else if (key == "--nofile") {

@@ -560,18 +560,28 @@ TEST_F(ServeTest, RunningOutOfFdsDelaysConnectionsAndKillsNothing) {
   EXPECT_EQ(plugin->ExitCode(), 0);
 }
 
-TEST_F(ServeTest, EndsInOrderWhenItsHostIsGone) {
-  PluginProcess host({"/bin/sh", "-c", "\"$0\" & wait", SAMPLE_PLUGIN},
-                     {{"PLUGIND_PLUGIN", "1"}, {"PLUGIN_UNIX_SOCKET_DIR", directory_}});
+// The plugin's host is a shell, which is killed. The plugin has 2 s.
+void ExpectEndWithItsHost(const std::string& directory, const std::string& argument) {
+  PluginProcess host({"/bin/sh", "-c", "\"$0\" " + argument + " & wait", SAMPLE_PLUGIN},
+                     {{"PLUGIND_PLUGIN", "1"}, {"PLUGIN_UNIX_SOCKET_DIR", directory}});
   const std::string path = host.ReadAddress();
   ASSERT_TRUE(std::filesystem::exists(path));
+  const auto killed = std::chrono::steady_clock::now();
   host.Signal(SIGKILL);
   EXPECT_EQ(host.ExitCode(), 128 + SIGKILL);
   // The plugin holds stderr too, so its end is the end of the stream.
-  const std::string errors = host.RestOfErrors();
+  const std::string errors = host.ReadErrorsUntil("shutdown hook ran") + host.RestOfErrors();
+  // A second of it is for a machine under load.
+  EXPECT_LT(std::chrono::steady_clock::now() - killed, std::chrono::seconds(3));
   EXPECT_THAT(errors, HasSubstr("the host is gone"));
   EXPECT_THAT(errors, HasSubstr("shutdown hook ran"));
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(ServeTest, EndsInOrderWhenItsHostIsGone) { ExpectEndWithItsHost(directory_, ""); }
+
+TEST_F(ServeTest, EndsWithinItsLeaseWhereThereAreNoPidfds) {
+  ExpectEndWithItsHost(directory_, "--no-pidfd");
 }
 
 }  // namespace

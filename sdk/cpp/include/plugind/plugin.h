@@ -35,6 +35,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace grpc {
 class Channel;
@@ -165,8 +166,8 @@ class PLUGIND_EXPORT Plugin {
   int serve(int argc, char** argv);
 
   // For plugind/testing/fake_host.h, which serves the plugin within a test.
-  struct Impl;
-  Impl& impl() { return *impl_; }
+  struct PLUGIND_LOCAL Impl;
+  PLUGIND_LOCAL Impl& impl() { return *impl_; }
 
  private:
   Plugin& OnConfigure(std::function<Violations(const Settings&)> hook);
@@ -188,5 +189,9 @@ enum class LogLevel {
 PLUGIND_EXPORT
 void log(LogLevel level, std::string_view message,
          std::initializer_list<std::pair<std::string_view, std::string_view>> fields = {}) noexcept;
+
+// The same, for fields that are known only when it runs.
+using Fields = std::vector<std::pair<std::string, std::string>>;
+PLUGIND_EXPORT void log(LogLevel level, std::string_view message, const Fields& fields) noexcept;
 
 }  // namespace plugind

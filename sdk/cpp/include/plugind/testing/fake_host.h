@@ -115,7 +115,7 @@ class PLUGIND_EXPORT FakeHost {
   void shutdown();
 
  private:
-  struct Inside;
+  struct PLUGIND_LOCAL Inside;
   std::unique_ptr<Inside> inside_;
 };
 
