@@ -22,10 +22,11 @@ import grpc
 
 from ._contract import Contract
 from ._health import Health
-from ._spec import ConfigureHook, NoHost, Settings, Spec
+from ._spec import NoHost, Settings, Spec
 
 if TYPE_CHECKING:
     from ._peers import Host
+    from ._spec import ConfigureHook
 
 Implementation = TypeVar("Implementation")
 

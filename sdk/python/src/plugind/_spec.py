@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
 
 import grpc
 
@@ -36,13 +47,19 @@ class NoHost(RuntimeError):
     """The host of this plugin has no peers to call: it is not plugind."""
 
 
-class Capability(NamedTuple):
-    name: str
-    versions: List[str]
-    required: bool
+class Capability:
+    """A named thing that one side can do, at these versions, and whether the other side must have it."""
+
+    __slots__ = ("name", "versions", "required")
+
+    def __init__(self, name: str, versions: List[str], required: bool) -> None:
+        self.name = name
+        self.versions = versions
+        self.required = required
 
 
-ConfigureHook = Callable[[Settings], Optional[Iterable[Tuple[str, str]]]]
+if TYPE_CHECKING:  # what it costs to build is start-up time of every plugin
+    ConfigureHook = Callable[[Settings], Optional[Iterable[Tuple[str, str]]]]
 
 
 class Recorder:
