@@ -2,7 +2,6 @@
 // bind and chmod; and at the end it is gone before running calls are waited for.
 "use strict";
 
-const { once } = require("node:events");
 const fs = require("node:fs");
 const net = require("node:net");
 
@@ -16,21 +15,14 @@ function removeStale(path) {
   if (fs.lstatSync(path, { throwIfNoEntry: false })?.isSocket()) fs.unlinkSync(path);
 }
 
-// Listens at `path`; each connection is given to `accept`. Resolves to { close(), idle() };
-// idle() resolves once no connection is left.
+// Listens at `path`; each connection is given to `accept`. Resolves to { close() }.
 function listen(path, group, accept) {
   if (Buffer.byteLength(path) > MAX_PATH) {
     throw new Error(`the path of a socket holds ${MAX_PATH} bytes; this one is longer: ${path}`);
   }
   const gid = group === "" ? undefined : groupId(group);
-  const connections = new Set();
-  const idle = async () => {
-    while (connections.size > 0) await once([...connections][0], "close");
-  };
   return new Promise((resolve, reject) => {
     const server = net.createServer((socket) => {
-      connections.add(socket);
-      socket.once("close", () => connections.delete(socket));
       // The other end may go at any time; what was running on it hears of that from gRPC.
       socket.on("error", () => {});
       accept(socket);
@@ -50,7 +42,7 @@ function listen(path, group, accept) {
         }
         // Out of file descriptors, say: the next connection is another chance.
         server.on("error", () => {});
-        resolve({ close: () => server.close(), idle });
+        resolve({ close: () => server.close() });
       });
     } finally {
       process.umask(mask);

@@ -114,9 +114,8 @@ class Session {
       await within(deadline, this.#running.none());
       await sleep(FLUSH);
     }
-    // Each connection ends after its last call. tryShutdown's own callback may come before that.
-    this.#server.tryShutdown(() => {});
-    if (this.#listener !== undefined) await within(deadline, this.#listener.idle());
+    // Not until the sockets are closed: a peer that does not run just now never closes its end.
+    await within(deadline, new Promise((resolve) => this.#server.tryShutdown(resolve)));
     this.#server.forceShutdown();
   }
 }

@@ -6,6 +6,7 @@ const { execFile, spawn } = require("node:child_process");
 const { X509Certificate } = require("node:crypto");
 const { once } = require("node:events");
 const fs = require("node:fs");
+const net = require("node:net");
 const path = require("node:path");
 const { test } = require("node:test");
 const { createInterface } = require("node:readline");
@@ -135,6 +136,19 @@ test("SIGTERM lets a running call finish, runs onShutdown and ends with 0, whate
   assert.deepEqual(await waiting, { text: "waited" });
   assert.equal(await plugin.ended, 0);
   assert.match(plugin.errors, /"@level":"info","@message":"farewell"/);
+});
+
+test("a peer that never closes its end does not hold up the plugin's", async (t) => {
+  const plugin = run(t);
+  await plugin.call("sample", "Echo");
+  const [, , , address] = (await plugin.handshake).split("|");
+  const stuck = net.connect({ path: address, allowHalfOpen: true });
+  t.after(() => stuck.destroy());
+  await once(stuck, "data"); // the server's settings
+  const began = Date.now();
+  plugin.child.kill("SIGTERM");
+  assert.equal(await plugin.ended, 0);
+  assert.ok(Date.now() - began < 3000, `it took ${Date.now() - began} ms`);
 });
 
 test("what onStart throws is the reason, and the exit code is 1", async (t) => {
