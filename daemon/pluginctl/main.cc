@@ -486,7 +486,6 @@ class CommandLine {
     verb->add_option("--protocol-versions", plugin_test_.protocol_versions,
                      "The protocol versions that it may choose from (1)")
         ->delimiter(',')
-        ->expected(1)
         ->allow_extra_args(false)
         ->type_name("N[,N]");
     verb->add_flag("--tcp", plugin_test_.allow_tcp, "It may listen on TCP, on a loopback address");

@@ -139,7 +139,7 @@ _pluginctl() {
       fi
       case $sub in
         new) options+=' --lang --dir' ;;
-        run) options+=' --watch --config --name' ;;
+        run) options+=' --watch --attach --config --name' ;;
         test) options+=' --cookie --protocol-versions --tcp --config --refuse --timeout --only --list-rules --output' ;;
       esac
       if [[ $sub != new && $cur != -* ]]; then

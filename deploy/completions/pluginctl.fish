@@ -112,6 +112,7 @@ complete -c pluginctl -n $making -l lang -x -a 'cpp go node python' -d 'The lang
 complete -c pluginctl -n $making -l dir -x -a '(__fish_complete_directories)' -d 'Where it is put'
 complete -c pluginctl -n "$running; or $testing" -F
 complete -c pluginctl -n $running -s w -l watch -d 'Swap it when its file changes'
+complete -c pluginctl -n $running -l attach -d 'Print the environment for starting it by hand'
 complete -c pluginctl -n $running -l config -r -F -d "The plugin's file"
 complete -c pluginctl -n $running -l name -x -d 'What plugind calls it'
 complete -c pluginctl -n $testing -l cookie -x -d 'Its magic cookie, KEY=VALUE'

@@ -1,4 +1,6 @@
 // How it takes its settings. One process is handed all of them, as on a hot reload.
+#include <google/protobuf/util/json_util.h>
+
 #include <atomic>
 #include <thread>
 
@@ -58,6 +60,14 @@ Finding UnknownFields(Bench& bench) {
   return instance->StillServing("after a Configure with unknown fields");
 }
 
+std::string AsJson(const Struct& settings) {
+  std::string json;
+  // Only nan and inf have no JSON, and neither was read nor made up.
+  if (!google::protobuf::util::MessageToJsonString(settings, &json).ok()) return "{}";
+  constexpr size_t kShown = 200;
+  return Truncate(Printable(json), kShown);
+}
+
 // OK: it refuses them as it should.
 absl::Status Refused(Instance& instance, const Struct& settings, std::string_view what) {
   contract::ConfigureResponse response;
@@ -89,8 +99,7 @@ Finding Schema(Bench& bench) {
   if (!settings) return Skipped("it has no schema of which it is plain how to break it");
   ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
   return Refused(*instance, *settings,
-                 fmt::format("settings that its schema does not allow ({})",
-                             Printable(settings->ShortDebugString())));
+                 fmt::format("settings that its schema does not allow: {}", AsJson(*settings)));
 }
 
 Finding Keeps(Bench& bench) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +29,16 @@ absl::Status MakePipe(UniqueFd* read_end, UniqueFd* write_end) {
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return ErrnoError(errno, "pipe");
   read_end->reset(ends[0]);
   write_end->reset(ends[1]);
+  return absl::OkStatus();
+}
+
+// Unlike a pipe it does not raise SIGPIPE.
+absl::Status MakeSocketPair(UniqueFd* one, UniqueFd* other) {
+  std::array<int, 2> ends{};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+    return ErrnoError(errno, "socketpair");
+  one->reset(ends[0]);
+  other->reset(ends[1]);
   return absl::OkStatus();
 }
 
@@ -73,7 +84,7 @@ absl::StatusOr<std::unique_ptr<HostProcess>> HostProcess::Start(const Launch& la
   std::unique_ptr<HostProcess> process(new HostProcess);
   process->stderr_ = launch.stderr_tail;
   UniqueFd control, news, out, err;
-  RETURN_IF_ERROR(MakePipe(&control, &process->control_));
+  RETURN_IF_ERROR(MakeSocketPair(&control, &process->control_));
   RETURN_IF_ERROR(MakePipe(&process->news_, &news));
   RETURN_IF_ERROR(MakePipe(&process->out_, &out));
   RETURN_IF_ERROR(MakePipe(&process->err_, &err));
@@ -115,7 +126,7 @@ HostProcess::~HostProcess() {
   if (reader_.joinable()) reader_.join();
   if (custodian_ > 0) {
     const char release = 'r';
-    (void)!write(control_.get(), &release, 1);
+    (void)send(control_.get(), &release, 1, MSG_NOSIGNAL);  // it may have gone by itself
     control_.reset();
     waitpid(custodian_, nullptr, 0);
   } else if (pid_ > 0) {  // its host was killed; it is ours now

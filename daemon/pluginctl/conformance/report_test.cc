@@ -19,7 +19,10 @@ constexpr Rule kThird = {"third", Level::kAdvice, Needs::kReady, "It is small.",
 const std::string kHostile = "\"quoted\" <b>&amp;\n]]> # SKIP \\ \x1b[31m\xff\x01";
 
 Report Hostile() {
-  Report report{.plugin = "/a/\"plug\"<in>", .contract = true, .took = std::chrono::seconds(2)};
+  Report report{.plugin = "/a/\"plug\"<in>",
+                .contract = true,
+                .results = {},
+                .took = std::chrono::seconds(2)};
   report.results = {{.rule = &kFirst,
                      .finding = Failed(kHostile),
                      .took = std::chrono::milliseconds(1005),
@@ -35,7 +38,7 @@ TEST(ReportTest, TapHasALineForEachRuleAndNothingForged) {
   EXPECT_THAT(tap, HasSubstr("  see: \"sdk/rules.md#first\"\n"));
   EXPECT_THAT(tap, HasSubstr("    - \"last\"\n  ...\n"));
   EXPECT_THAT(tap, HasSubstr("ok 2 - second # SKIP not \\# there\n"));
-  EXPECT_THAT(tap, HasSubstr("ok 3 - third\n# third: a note\\x0Aok 9 - forged\n"));
+  EXPECT_THAT(tap, HasSubstr("ok 3 - third\n# third: a note\\x0aok 9 - forged\n"));
   EXPECT_THAT(tap, Not(HasSubstr("\x1b")));
   EXPECT_THAT(tap, Not(HasSubstr("\nok 9")));
 }
