@@ -15,7 +15,10 @@ const { Running } = require("./running");
 
 // A connection that is closed in order loses what its last call has just written. Fixed in Node 20.
 const LOSES_LAST_FRAMES = Number.parseInt(process.versions.node, 10) < 20;
-const FLUSH = 50; // ms
+
+// ms, in which what the last calls have written gets out and peers close their connections. One that
+// does not run just now never does.
+const GOODBYE = 100;
 
 const INFRASTRUCTURE = [
   services.health,
@@ -110,12 +113,10 @@ class Session {
     }
     this.output.release();
     this.output.end();
-    if (LOSES_LAST_FRAMES) {
-      await within(deadline, this.#running.none());
-      await sleep(FLUSH);
-    }
-    // Not until the sockets are closed: a peer that does not run just now never closes its end.
-    await within(deadline, new Promise((resolve) => this.#server.tryShutdown(resolve)));
+    const none = this.#running.none().then(() => sleep(GOODBYE));
+    if (LOSES_LAST_FRAMES) await within(deadline, none);
+    const closed = new Promise((resolve) => this.#server.tryShutdown(resolve));
+    await within(deadline, Promise.race([closed, none]));
     this.#server.forceShutdown();
   }
 }
