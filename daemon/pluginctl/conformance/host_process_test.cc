@@ -24,6 +24,11 @@ std::unique_ptr<HostProcess> Shell(const std::string& script) {
   return process.ok() ? *std::move(process) : nullptr;
 }
 
+std::string End(HostProcess& process) {
+  const auto ended = process.AwaitEnd(Soon());
+  return ended ? ended->Words() : "still running";
+}
+
 bool Lives(pid_t pid) { return kill(pid, 0) == 0; }
 
 TEST(HostProcessTest, LinesComeOneByOneAndTheLastMayHaveNoEnd) {
@@ -41,8 +46,8 @@ TEST(HostProcessTest, LinesComeOneByOneAndTheLastMayHaveNoEnd) {
 }
 
 TEST(HostProcessTest, AnEndIsACodeOrASignal) {
-  EXPECT_EQ(Shell("exit 3")->AwaitEnd(Soon())->Words(), "exit code 3");
-  EXPECT_EQ(Shell("kill -9 $$")->AwaitEnd(Soon())->Words(), "SIGKILL");
+  EXPECT_EQ(End(*Shell("exit 3")), "exit code 3");
+  EXPECT_EQ(End(*Shell("kill -9 $$")), "SIGKILL");
 }
 
 TEST(HostProcessTest, AProgramThatIsNoneIsAnError) {
@@ -71,9 +76,11 @@ TEST(HostProcessTest, DescendantsGoWithItEvenThoseThatHaveLeftItsSession) {
 
 TEST(HostProcessTest, TheHostsDeathLeavesThePluginAndItsEndIsSeen) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  const auto process = Shell("host=$PPID; while [ -d /proc/$host ]; do sleep 0.01; done; exit 7");
+  const auto process =
+      Shell("host=$PPID; echo up; while [ -d /proc/$host ]; do sleep 0.01; done; exit 7");
+  ASSERT_TRUE(process->NextLine(Soon()).has_value());
   process->KillHost();
-  EXPECT_EQ(process->AwaitEnd(Soon())->Words(), "exit code 7");
+  EXPECT_EQ(End(*process), "exit code 7");
 }
 
 TEST(HostProcessTest, OutputThatNobodyReadsFillsThePipe) {
@@ -81,14 +88,14 @@ TEST(HostProcessTest, OutputThatNobodyReadsFillsThePipe) {
   process->StopReading();
   EXPECT_FALSE(process->AwaitEnd(DeadlineAfter(std::chrono::milliseconds(300))).has_value());
   process->GoOnReading();
-  EXPECT_EQ(process->AwaitEnd(Soon())->Words(), "exit code 5");
+  EXPECT_EQ(End(*process), "exit code 5");
 }
 
 TEST(HostProcessTest, OutputThatIsClosedIsABrokenPipe) {
   const auto process =
       Shell("read x < /proc/self/fd/0; trap '' PIPE; while echo x; do :; done 2>/dev/null; exit 6");
   process->CloseOutput();
-  EXPECT_EQ(process->AwaitEnd(Soon())->Words(), "exit code 6");
+  EXPECT_EQ(End(*process), "exit code 6");
 }
 
 }  // namespace
