@@ -61,7 +61,7 @@ TEST_F(ReattachTest, RefusesWhatDoesNotServe) {
     plugin.set_reason("exited with code 3");
   });
   ExpectRefused("kv is BACKOFF (exited with code 3): there is no process that serves");
-  daemon_.Move("kv", {State::STARTING});
+  daemon_.Move("kv", {.to = v1::Plugin::STARTING});
   ExpectRefused("kv is STARTING");
 }
 
