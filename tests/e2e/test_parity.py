@@ -28,7 +28,7 @@ from plugind.plugin.v1 import plugin_pb2
 from reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 import processes
-from daemon import Daemon
+from daemon import CHANNEL_OPTIONS, Daemon
 from direct_host import DirectHost, DirectPlugin
 from parity_plugins import DIRECT, LANGUAGES, PARITY, parity_plugin
 from processes import eventually
@@ -795,6 +795,31 @@ def test_daemon_killed(daemon: Daemon, language: str) -> None:
     request = pb.AgreedRequest(capability="peer.calls")
     answer = stub(daemon).Agreed(request, metadata=TO_PARITY, timeout=within(5))
     assert answer.version == "1.0"
+
+
+def test_auto_mtls(daemon: Daemon, language: str) -> None:
+    keys = {"auto_mtls": True, "access": {"calls": ["other/*"]}}
+    plugin = start(daemon, language, "other", config={"greeting": "Hello"}, **keys)
+    assert plugin.auto_mtls and plugin.plugin_version == "1.2.3"
+    parity = stub(daemon)
+    request = pb.CallPeerRequest(name="other", text="hello")
+    answer = parity.CallPeer(request, metadata=TO_PARITY, timeout=within(10))
+    assert (answer.code, answer.echo.text) == (OK, "hello"), answer
+
+    program, settings = parity_plugin(language), {"greeting": "Servus"}
+    daemon.plugin("parity", [program], protocol_versions=[1, 2], config=settings, **keys)
+    daemon.ctl("reload")
+    got = parity.Settings(pb.SettingsRequest(), metadata=TO_PARITY, timeout=within(5)).json
+    assert json.loads(got) == settings
+
+    # Whoever gets at the socket gets no further without the key that plugind made for this process.
+    with grpc.insecure_channel(plugin.direct_address, options=CHANNEL_OPTIONS) as stranger:
+        echo = parity_pb2_grpc.ParityStub(stranger).Echo
+        code, _ = refused(lambda: echo(pb.EchoRequest(text="let me in"), timeout=within(2)))
+        assert code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    daemon.ctl("stop", "parity")
+    last = daemon.get("parity").last_exit
+    assert (last.code, last.signal) == (0, 0)
 
 
 def test_stopped(daemon: Daemon, language: str) -> None:

@@ -23,7 +23,7 @@ else
     exit 77
   fi
   "$python" -m venv --system-site-packages "$out/venv"
-  "${pip[@]}" "$sdk"
+  "${pip[@]}" "$sdk[mtls]"
   protoc -I "$here/.." --python_out="$out" --grpc_out="$out" \
     --plugin=protoc-gen-grpc="$(command -v grpc_python_plugin)" parity.proto
 fi
