@@ -10,15 +10,17 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import uuid
 from pathlib import Path
 from typing import Iterator
 
+import grpc
 import pytest
 
 import processes
 from author_run import AuthorRun, call
-from daemon import fault
+from daemon import fault, raw_call
 from processes import eventually
 from settings import BIN, PLUGINS, SLOWNESS
 
@@ -223,6 +225,61 @@ def test_the_daemon_dies_with_the_run(marker: dict[str, str]) -> None:
         what="its plugind is gone",
     )
     shutil.rmtree(Path(socket).parents[1])
+
+
+def attach(run: AuthorRun) -> dict[str, str]:
+    """What it says is to be exported, as a shell understands it."""
+    file = run.wait(r'by "\. (\S+)":')[1]
+    run.wait(r"^and then, under a debugger or without: /")
+    shown = [line for line in run.lines if line.startswith("export ")]
+    assert shown == Path(file).read_text().splitlines()
+    output = subprocess.run(
+        ["env", "-i", "bash", "-c", f". {file} && env -0"], capture_output=True, text=True, check=True
+    ).stdout
+    return dict(entry.split("=", 1) for entry in output.split("\0") if entry)
+
+
+def test_a_plugin_that_is_started_by_hand_is_taken_and_nobody_loses_patience(
+    marker: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "greeter.toml"
+    file.write_text(
+        'start_timeout = "500ms"\nenv = { ODD = "it\'s $HOME" }\n'
+        '[health]\ninterval = "50ms"\ntimeout = "50ms"\nfailures = 1\n[config]\ngreeting = "Ahoy"\n'
+    )
+    with AuthorRun("--attach", "--watch", "--config", file, GREETER, env=marker) as run:
+        environment = attach(run)
+        assert environment["ODD"] == "it's $HOME"
+        assert environment["PLUGIND_PLUGIN"] == "1"
+        time.sleep(1)  # longer than the start could have taken
+        with subprocess.Popen([GREETER], env=environment, stdout=subprocess.DEVNULL) as plugin:
+            socket = run.wait_ready()
+            answer = json.loads(call(socket, GREET, '{"name": "Ada"}'))
+            assert answer == {"message": "Ahoy, Ada!", "pid": plugin.pid}
+            # A breakpoint.
+            plugin.send_signal(signal.SIGSTOP)
+            time.sleep(1)
+            plugin.send_signal(signal.SIGCONT)
+            assert json.loads(call(socket, GREET, "{}"))["pid"] == plugin.pid
+            assert run.text.count("STATE READY") == 1 and "UNREADY" not in run.text
+            # Settings reach it as ever.
+            file.write_text(file.read_text().replace("Ahoy", "Servus"))
+            run.wait(r"^settings in force in ")
+            assert greet(socket) == "Servus, Ada!"
+            # It asks its host, which knows it by the relay's socket.
+            with grpc.insecure_channel(
+                environment["PLUGIND_HOST_ADDRESS"], options=[("grpc.default_authority", "localhost")]
+            ) as channel:
+                who = raw_call(channel, "/plugind.host.v1.Host/GetSelf", b"", 10 * SLOWNESS)
+                assert b"greeter" in who
+            plugin.kill()
+        run.wait(r"^it may be started again$")
+        with subprocess.Popen([GREETER], env=environment, stdout=subprocess.DEVNULL) as plugin:
+            run.wait(r"STATE READY")
+            assert json.loads(call(socket, GREET, "{}"))["pid"] == plugin.pid
+            run.interrupt()
+            run.wait_ended(0)
+            assert plugin.wait(10 * SLOWNESS) == 0
 
 
 def test_colours_are_for_terminals_that_want_them(marker: dict[str, str]) -> None:

@@ -143,7 +143,10 @@ class Relay {
     if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
       pidfd_.reset(static_cast<int>(syscall(SYS_pidfd_open, peer.pid, 0)));
     if (!pidfd_.valid()) return End(ErrnoError(errno, "cannot tell whose socket is " + path));
-    loop_.Watch(pidfd_.get(), EPOLLIN, [this, pid = peer.pid](uint32_t) {
+    loop_.Watch(pidfd_.get(), EPOLLIN, [this, path, pid = peer.pid](uint32_t) {
+      // Where it was killed; the next one wants the place.
+      std::error_code error;
+      fs::remove(path, error);
       fmt::print(stderr, "the plugin (pid {}) has ended\n", pid);
       End(absl::OkStatus());
     });

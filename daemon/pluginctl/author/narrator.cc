@@ -43,6 +43,8 @@ void Narrator::Change(const v1::Event& event) {
                                  terminal_.Paint(Colour::kBold, "STATE"),
                                  terminal_.Paint(StateColour(event.to()), StateName(event.to())));
   if (!event.phase().empty()) line += ' ' + Printable(event.phase());
+  // Told of a state that stays.
+  if (event.from() == event.to()) line += ' ' + Printable(event.type());
   if (event.pid() != 0) line += fmt::format(" (pid {})", event.pid());
   if (!event.reason().empty()) line += ": " + Printable(event.reason());
   Line(line);

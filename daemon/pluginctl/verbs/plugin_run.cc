@@ -1,17 +1,11 @@
 // pluginctl plugin run: a plugin under a plugind of its own, with its log and its states before the
 // author's eyes, until Ctrl-C.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <set>
@@ -21,6 +15,7 @@
 #include "daemon/base/status.h"
 #include "daemon/config/load.h"
 #include "daemon/pluginctl/author/attach_relay.h"
+#include "daemon/pluginctl/author/command.h"
 #include "daemon/pluginctl/author/example_call.h"
 #include "daemon/pluginctl/author/feed.h"
 #include "daemon/pluginctl/author/file_watch.h"
@@ -28,6 +23,7 @@
 #include "daemon/pluginctl/author/plugin_file.h"
 #include "daemon/pluginctl/author/private_daemon.h"
 #include "daemon/pluginctl/author/scratch_folder.h"
+#include "daemon/pluginctl/author/text_file.h"
 #include "daemon/pluginctl/author/wake_on_signal.h"
 #include "daemon/pluginctl/error.h"
 #include "daemon/pluginctl/state.h"
@@ -40,54 +36,6 @@ namespace {
 using v1::Plugin;
 namespace fs = std::filesystem;
 
-// What a shell would run: a path as it is, a bare name from here, else from PATH.
-std::string ResolveProgram(const std::string& given) {
-  std::error_code error;
-  const std::string here = fs::absolute(given, error).lexically_normal().string();
-  if (given.find('/') != std::string::npos || fs::exists(here, error)) return here;
-  const char* path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "" : path);
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::string candidate = folder + '/' + given;
-    if (!folder.empty() && access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  return here;
-}
-
-// Files among the arguments are meant from here as well; a plugin's working directory is another.
-std::vector<std::string> Resolved(std::vector<std::string> command) {
-  command.front() = ResolveProgram(command.front());
-  for (size_t i = 1; i < command.size(); ++i) {
-    std::error_code error;
-    if (fs::is_regular_file(command[i], error))
-      command[i] = fs::absolute(command[i]).lexically_normal().string();
-  }
-  return command;
-}
-
-bool IsScript(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return file.get() == '#' && file.get() == '!';
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), {});
-  if (!file) return Error(absl::StatusCode::kNotFound, "cannot read {}", path);
-  return text;
-}
-
-// In one step: plugind may read it at any time.
-absl::Status WriteFile(const std::string& path, const std::string& text) {
-  const std::string fresh = path + ".new";
-  std::ofstream file(fresh, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file || rename(fresh.c_str(), path.c_str()) != 0)
-    return ErrnoError(errno, "cannot write " + path);
-  return absl::OkStatus();
-}
-
 std::string Milliseconds(Duration time) {
   return fmt::format("{} ms", std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
 }
@@ -99,7 +47,6 @@ class Session {
         narrator_(out, terminal),
         loop_(clock_),
         watch_(loop_, [this](const std::set<std::string>& paths) { OnFiles(paths); }),
-        settings_wait_(loop_.timers()),
         signals_(loop_, [this] { OnInterrupt(); }) {}
 
   ExitCode Run() {
@@ -124,7 +71,7 @@ class Session {
       author_.path = fs::absolute(options_.config).lexically_normal().string();
       ASSIGN_OR_RETURN(author_.text, ReadFile(author_.path));
     }
-    command_ = options_.command.empty() ? CommandOf(author_) : Resolved(options_.command);
+    command_ = options_.command.empty() ? CommandOf(author_) : ResolveCommand(options_.command);
     if (command_.empty()) {
       return Error(absl::StatusCode::kInvalidArgument,
                    "name the plugin's program, or a --config file with a command");
@@ -205,31 +152,15 @@ class Session {
   absl::Status WatchFiles() {
     if (!author_.path.empty()) RETURN_IF_ERROR(watch_.Add(author_.path));
     if (options_.attach) return absl::OkStatus();  // the program is the author's to start
-    RETURN_IF_ERROR(watch_.Add(command_.front()));
-    std::vector<std::string> scripts;
-    if (IsScript(command_.front())) scripts.push_back(command_.front());
-    for (size_t i = 1; i < command_.size(); ++i) {
-      std::error_code error;
-      if (!fs::path(command_[i]).is_absolute() || !fs::is_regular_file(command_[i], error))
-        continue;
-      RETURN_IF_ERROR(watch_.Add(command_[i]));
-      scripts.push_back(command_[i]);
-    }
-    // A script's own modules lie beside it, and so does what a starter of two lines starts.
-    for (const std::string& script : scripts) {
-      const fs::path path(script);
-      std::set<std::string> suffixes = {".py", ".js", ".mjs", ".cjs"};
-      if (path.has_extension()) suffixes = {path.extension().string()};
-      for (const std::string& suffix : suffixes)
-        RETURN_IF_ERROR(watch_.AddSuffix(path.parent_path().string(), suffix));
-    }
-    return absl::OkStatus();
+    return WatchCommand(watch_, command_);
   }
 
   // ---- What happens ----
 
   void OnEvent(const v1::Event& event) {
     narrator_.Change(event);
+    if (event.type() == "configured" || event.type() == "settings-refused")
+      return OnSettings(event);
     switch (event.to()) {
       case Plugin::READY:
         return OnReady(event);
@@ -245,10 +176,12 @@ class Session {
   }
 
   void OnReady(const v1::Event& event) {
-    if (swap_ && event.sequence() >= swap_->from_sequence) {
+    // A plugin that takes no settings while it runs is replaced for them.
+    for (std::optional<UnderWay>* each : {&swap_, &reload_}) {
+      if (!*each || event.sequence() < (*each)->from_sequence) continue;
       narrator_.Praise(
-          fmt::format("{} in {}", swap_->done, Milliseconds(clock_.Now() - swap_->began)));
-      swap_.reset();
+          fmt::format("{} in {}", (*each)->done, Milliseconds(clock_.Now() - (*each)->began)));
+      each->reset();
     }
     if (std::exchange(introduced_, true)) return;
     narrator_.Praise(
@@ -264,6 +197,9 @@ class Session {
     if (swap_ && event.sequence() >= swap_->from_sequence) swap_.reset();
     const Plugin plugin = Get();
     const v1::LastExit& exit = plugin.last_exit();
+    // The relay has ended with the plugin that it stood for, and the next one waits already.
+    if (options_.attach && exit.code() == 0 && exit.signal() == 0)
+      return narrator_.Say("it may be started again");
     // Each death once: it goes from BACKOFF to QUARANTINED without another.
     if (plugin.has_last_exit() && exit.instance() != shown_exit_) {
       shown_exit_ = exit.instance();
@@ -349,7 +285,6 @@ class Session {
   void Reload() {
     narrator_.Say(
         fmt::format("{} has changed", Printable(fs::path(author_.path).filename().string())));
-    const v1::Settings before = Get().settings();
     v1::ReloadResponse response;
     const Instant began = clock_.Now();
     const grpc::Status status = connection_->Call(&Stub::Reload, v1::ReloadRequest(), &response);
@@ -357,7 +292,8 @@ class Session {
     if (std::ranges::find(response.changed(), name_) != response.changed().end()) {
       swap_ = {response.event_sequence(), began, "restarted with it"};
     } else if (std::ranges::find(response.updated(), name_) != response.updated().end()) {
-      AwaitSettings(before, began);
+      reload_ = {response.event_sequence(), began, "restarted with it"};
+      narrator_.Say("taken over by plugind");
     } else {
       narrator_.Say("nothing in it that counts");
     }
@@ -370,23 +306,17 @@ class Session {
     narrator_.Warn("the settings before stay");
   }
 
-  // The plugin takes its settings after the reload was answered, and nothing but its status tells.
-  void AwaitSettings(const v1::Settings& before, Instant began) {
-    constexpr auto kStep = std::chrono::milliseconds(5);
-    constexpr auto kLongest = std::chrono::seconds(10);
-    const v1::Settings now = Get().settings();
-    if (now.generation() > before.generation()) {
-      return narrator_.Praise(fmt::format("settings in force in {}, without a restart",
-                                          Milliseconds(clock_.Now() - began)));
+  // The plugin is asked after the reload was answered.
+  void OnSettings(const v1::Event& event) {
+    if (!reload_ || event.sequence() < reload_->from_sequence) return;
+    if (event.type() == "configured") {
+      narrator_.Praise(fmt::format("settings in force in {}, without a restart",
+                                   Milliseconds(clock_.Now() - reload_->began)));
+    } else {
+      narrator_.Fail(fmt::format("{} refuses the settings: {}", name_, Printable(event.reason())));
+      narrator_.Warn("the settings before stay");
     }
-    if (!now.refused().empty() && now.refused() != before.refused()) {
-      narrator_.Fail(fmt::format("{} refuses the settings: {}", name_, Printable(now.refused())));
-      return narrator_.Warn("the settings before stay");
-    }
-    if (clock_.Now() - began > kLongest)
-      return narrator_.Say("taken over by plugind; the plugin has not taken new settings");
-    settings_wait_.Set(clock_.Now() + kStep,
-                       [this, before, began] { AwaitSettings(before, began); });
+    reload_.reset();
   }
 
   // ---- The end ----
@@ -431,8 +361,8 @@ class Session {
     return response.plugin();
   }
 
-  // A stop and a start that were asked for, until it is READY again.
-  struct SwapUnderWay {
+  // What was asked for and is not done yet.
+  struct UnderWay {
     uint64_t from_sequence;
     Instant began;
     std::string done;
@@ -443,7 +373,6 @@ class Session {
   SystemClock clock_;
   EventLoop loop_;
   FileWatch watch_;
-  plugind::Deadline settings_wait_;
   WakeOnSignal signals_;
 
   std::vector<std::string> command_;
@@ -461,8 +390,9 @@ class Session {
   std::unique_ptr<EventFeed> events_;
   std::unique_ptr<LogFeed> logs_;
   Instant started_at_{};
-  std::optional<SwapUnderWay> swap_;
-  std::string shown_exit_;  // the instance whose end was shown last
+  std::optional<UnderWay> swap_;    // a stop and a start, until it is READY again
+  std::optional<UnderWay> reload_;  // new settings, until the plugin has said what it makes of them
+  std::string shown_exit_;          // the instance whose end was shown last
   bool environment_shown_ = false;
   bool introduced_ = false;
   bool ending_ = false;
