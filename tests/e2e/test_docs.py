@@ -434,7 +434,7 @@ def test_what_the_example_of_a_plugin_has_in_comments_loads_too(
     example = (SOURCE / "config" / "plugin.example.toml").read_text()
     whole = re.sub(r"^# (\w+ = |\[config\])", r"\1", example, flags=re.M)
     (daemon.plugins_dir / "one.toml").write_text(whole)
-    schema = daemon.plugins_dir / re.search(r'^config_schema = "(.*)"$', whole, re.M).group(1)
+    schema = daemon.plugins_dir / re.search(r'^config_schema = "(.*?)"', whole, re.M).group(1)
     schema.write_text('{"properties": {"greeting": {"type": "string"}}}')
     check_config(daemon)
     reader = (SOURCE / "daemon" / "config" / "plugin_file.cc").read_text()
