@@ -19,10 +19,10 @@ namespace plugind::config {
 // as long as its program stays the same; one that its file names (config_schema) is used in its
 // stead.
 struct SchemaSources {
-  bool named =
-      false;  // look at those that are named; a successor of plugind takes what was in force
-  std::string state_dir = "";  // where plugins' own are kept; empty: do not look at these
-  std::string only = "";       // of this plugin alone; empty: of all
+  // Look at those that are named. A successor of plugind does not: it takes what was in force.
+  bool named = false;
+  std::string state_dir{};  // where plugins' own are kept; empty: do not look at these
+  std::string only{};       // of this plugin alone; empty: of all
 };
 
 struct LoadResult {

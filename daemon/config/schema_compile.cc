@@ -353,9 +353,10 @@ void Compiler::Object(NodeId id, const Json& value, std::string_view keyword) {
 void Compiler::Combined(NodeId id, const Json& value, std::string_view keyword) {
   if (keyword.ends_with("Of")) {
     auto all = Several(id, value, keyword);
-    if (keyword == "allOf") At(id).all_of = std::move(all);
-    if (keyword == "anyOf") At(id).any_of = std::move(all);
-    if (keyword == "oneOf") At(id).one_of = std::move(all);
+    auto& node = At(id);
+    (keyword == "allOf"   ? node.all_of
+     : keyword == "anyOf" ? node.any_of
+                          : node.one_of) = std::move(all);
     return;
   }
   const NodeId schema = NodeAt(&value, id, keyword);
