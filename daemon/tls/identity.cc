@@ -68,7 +68,7 @@ std::string Contents(BIO* bio) {
 
 std::optional<Identity> MakeIdentity(WallTime now, std::string* error) {
   ERR_clear_error();
-  const KeyPtr key(EVP_EC_gen("P-256"));
+  const KeyPtr key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   const CertificatePtr certificate(X509_new());
   const BioPtr certificate_pem(BIO_new(BIO_s_mem()));
   const BioPtr key_pem(BIO_new(BIO_s_mem()));

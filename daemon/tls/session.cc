@@ -16,6 +16,7 @@ namespace {
 
 constexpr char kServerName[] = "localhost";
 constexpr size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;  // 16 KiB of plain bytes
+constexpr size_t kSealOverhead = size_t{1} * 1024;    // of the records of one Send
 
 }  // namespace
 
@@ -108,6 +109,9 @@ ssize_t Session::Send(std::span<const iovec> pieces) {
   std::array<char, kRecord> record;
   size_t filled = 0;
   size_t taken = 0;
+  size_t offered = 0;
+  for (const iovec& piece : pieces) offered += piece.iov_len;
+  if (offered > kRecord) sealed_.reserve(kSealAtOnce + kSealOverhead);
   for (const iovec& piece : pieces) {
     const char* data = static_cast<const char*>(piece.iov_base);
     size_t left = std::min(piece.iov_len, kSealAtOnce - taken);
@@ -150,6 +154,8 @@ bool Session::Flush() {
     if (sent < 0) return false;
     sent_ += static_cast<size_t>(sent);
   }
+  // Idle connections are many, and keep nothing for the next time.
+  if (sealed_.capacity() > 2 * kRecord) sealed_ = std::string();
   sealed_.clear();
   sent_ = 0;
   return true;

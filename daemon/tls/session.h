@@ -1,8 +1,9 @@
 // TLS on one connected, non-blocking socket, in place of recv(2) and sendmsg(2), for whoever runs
 // an epoll loop. The handshake goes on inside of Receive and Send; nothing blocks.
 //
-// One thread at a time. Owned by a connection, together with the fd, which outlives it. Memory: a
-// read buffer of 64 KiB while something comes in, and what is sealed and not sent, ≤ 80 KiB.
+// One thread at a time. Owned by a connection, together with the fd, which outlives it. Memory,
+// none of it while nothing passes: a read buffer of 64 KiB, and what is sealed and not sent, ≤ 80
+// KiB.
 #pragma once
 
 #include <sys/types.h>

@@ -39,11 +39,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         [&ends](const std::string&) { Require(ends == 0, "a message after the end"); },
         [&ends](const absl::Status&) { Require(++ends == 1, "a call ended twice"); });
   }
+  // One of them has a request that may go on.
+  int stream_ends = 0;
+  const auto stream = connection.OpenStream(
+      "/t.T/T", [&](const std::string&) { Require(stream_ends == 0, "a message after the end"); },
+      [&](const absl::Status&) { Require(++stream_ends == 1, "a call ended twice"); });
+  connection.Send(stream, "one");
   loop.RunOnce(std::chrono::milliseconds(0));
   (void)::send(plugin.get(), data, size, MSG_NOSIGNAL);
   for (int i = 0; i < 4; ++i) loop.RunOnce(std::chrono::milliseconds(0));
+  connection.Send(stream, "two");
   plugin.reset();
   for (int i = 0; i < 4; ++i) loop.RunOnce(std::chrono::milliseconds(0));
+  Require(stream_ends == 1, "a stream that its connection's end did not end");
   for (const int ends : ended) Require(ends == 1, "a call that its connection's end did not end");
   return 0;
 }

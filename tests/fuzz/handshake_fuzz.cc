@@ -25,6 +25,8 @@ void Require(bool holds) {
 void CheckAccepted(const Handshake& handshake, const HandshakeTerms& terms) {
   Require(std::ranges::find(terms.protocol_versions, handshake.protocol_version) !=
           terms.protocol_versions.end());
+  Require(handshake.certificate.empty() != terms.auto_mtls);
+  Require(handshake.certificate.size() <= 8192);
   const std::string& address = handshake.address;
   if (handshake.network == Network::kTcp) {
     Require(terms.allow_tcp);
@@ -44,8 +46,8 @@ void CheckRefusal(const std::string& error) {
   Require(std::ranges::none_of(error, [](char c) { return c >= 0 && c < ' '; }));
 }
 
-void CheckLine(std::string_view line, bool allow_tcp) {
-  const HandshakeTerms terms{{1, 5, 6}, allow_tcp, "/run/x/i/ab"};
+void CheckLine(std::string_view line, bool allow_tcp, bool auto_mtls) {
+  const HandshakeTerms terms{{1, 5, 6}, allow_tcp, "/run/x/i/ab", auto_mtls};
   std::string error;
   const auto handshake = ParseHandshake(line, terms, &error);
   if (handshake) {
@@ -79,8 +81,10 @@ void CheckPreamble(std::string_view output) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
-  CheckLine(input, false);
-  CheckLine(input, true);
+  for (const bool auto_mtls : {false, true}) {
+    CheckLine(input, false, auto_mtls);
+    CheckLine(input, true, auto_mtls);
+  }
   CheckPreamble(input);
   return 0;
 }
