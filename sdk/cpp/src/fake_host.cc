@@ -1,13 +1,14 @@
 #include "plugind/testing/fake_host.h"
 
-#include <fcntl.h>
 #include <grpcpp/create_channel_posix.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/server_posix.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <stdexcept>
 #include <utility>
@@ -37,6 +38,16 @@ void ThrowUnlessOk(const grpc::Status& status, const std::string& operation) {
   if (!status.ok()) throw std::runtime_error(operation + ": " + status.error_message());
 }
 
+// A channel to a server in this process, which `accept` gives its end of a connection.
+std::shared_ptr<grpc::Channel> Connect(const std::function<void(int fd)>& accept) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
+    throw sdk::ErrnoFailure(errno, "socketpair");
+  }
+  accept(ends[0]);
+  return grpc::CreateInsecureChannelFromFd("localhost", ends[1]);
+}
+
 // What plugind answers calls to a peer that the plugin may not call.
 class Denial final : public grpc::CallbackGenericService {
  public:
@@ -60,6 +71,12 @@ class Denial final : public grpc::CallbackGenericService {
 
 struct Peer {
   explicit Peer(const std::string& name) : denial(name) {}
+  ~Peer() {
+    // Not for ever, as grpc::Server by itself: a stream of the plugin's may still be open.
+    if (server != nullptr) server->Shutdown(std::chrono::system_clock::now());
+  }
+  Peer(const Peer&) = delete;
+  Peer& operator=(const Peer&) = delete;
 
   std::shared_ptr<grpc::Channel> Channel() {
     if (server == nullptr) {
@@ -68,18 +85,32 @@ struct Peer {
       builder.RegisterCallbackGenericService(&denial);
       server = builder.BuildAndStart();
     }
-    return server->InProcessChannel(grpc::ChannelArguments());
+    // Not gRPC's in-process channel, which must not be used any more when the server is gone.
+    if (channel == nullptr) {
+      channel = Connect([this](int fd) { grpc::AddInsecureChannelFromFd(server.get(), fd); });
+    }
+    return channel;
   }
 
   Denial denial;
   std::vector<grpc::Service*> services;
   std::unique_ptr<grpc::Server> server;
+  std::shared_ptr<grpc::Channel> channel;
 };
 
 }  // namespace
 
 struct FakeHost::Inside {
   explicit Inside(Plugin::Impl& served) : plugin(served) {}
+  ~Inside() {
+    // The plugin outlives this host.
+    plugin.host.Use({[](const std::string& /*text*/) {},
+                     [](const std::string& name) -> std::shared_ptr<grpc::Channel> {
+                       throw std::logic_error("no peer " + name + ": the fake host is gone");
+                     }});
+  }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
 
   Plugin::Impl& plugin;
   sdk::Capabilities offered;
@@ -111,13 +142,7 @@ FakeHost::FakeHost(Plugin& plugin) : inside_(std::make_unique<Inside>(plugin.imp
   served.Describe();
   if (served.on_start) served.on_start();
   inside_->server.emplace(served.Build({}, grpc::InsecureServerCredentials()));
-
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
-    throw sdk::ErrnoFailure(errno, "socketpair");
-  }
-  inside_->server->Accept(ends[0]);
-  inside_->channel = grpc::CreateInsecureChannelFromFd("localhost", ends[1]);
+  inside_->channel = Connect([this](int fd) { inside_->server->Accept(fd); });
 }
 
 FakeHost::~FakeHost() { shutdown(); }

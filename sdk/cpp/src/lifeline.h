@@ -1,6 +1,7 @@
 // Lifeline answers one question: until when does the plugin run? Until it is told to stop (SIGTERM,
 // the host's Shutdown, Plugin::stop) or its parent, the host, is gone. Thread safety: RequestStop
-// may be called on any thread and in signal handlers; nothing else may.
+// may be called on any thread and in signal handlers, StopRequested on any thread; nothing else
+// may.
 #pragma once
 
 #include <signal.h>
@@ -24,7 +25,7 @@ class Lifeline {
 
   void RequestStop();
 
-  // Whether anyone has, while nobody waits. On any thread.
+  // Whether anyone has, while nobody waits.
   bool StopRequested() const;
 
   // Takes over SIGTERM, SIGINT and SIGPIPE where they are at their defaults, until this object's

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -121,6 +122,19 @@ TEST(FakeHostTest, ShowsTheStatusTextAndTheWishToStop) {
   EXPECT_FALSE(host.stop_requested());
   plugin.stop();
   EXPECT_TRUE(host.stop_requested());
+}
+
+TEST(FakeHostTest, ThePluginMayOutliveIt) {
+  Sample kv("kv");
+  plugind::Plugin plugin("sample", "1.2.3");
+  std::optional<FakeHost> host(plugin);
+  host->peer("kv", kv);
+  const auto channel = plugin.peer("kv");
+  EXPECT_EQ(Print(channel, "one"), "kv was told one");
+  host.reset();
+  plugin.set_status("nobody looks");
+  EXPECT_THROW(plugin.peer("kv"), std::logic_error);
+  EXPECT_NE(Print(channel, "two"), "kv was told two");
 }
 
 TEST(FakeHostTest, DrainsAndShutsDownThroughTheHooks) {
