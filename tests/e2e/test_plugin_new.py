@@ -11,7 +11,8 @@ import pytest
 
 from author_run import AuthorRun, call
 from projects import commands, need_tools, shell, user_environment
-from settings import BIN
+from requirements import skip
+from settings import BIN, BUILD
 
 LANGUAGES = ("cpp", "go", "node", "python")
 
@@ -77,3 +78,40 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     assert "hello is there and not empty" in done.stderr
     assert [path.name for path in folder.iterdir()] == ["main.cc"]
     assert (folder / "main.cc").read_text() == "mine\n"
+
+
+def test_an_installed_pluginctl_finds_its_templates_sdks_and_plugind(tmp_path: Path) -> None:
+    if not (BUILD / "cmake_install.cmake").exists():
+        skip(f"{BUILD} is no build tree that can be installed")
+    prefix = tmp_path / "usr"
+    pluginctl = prefix / "bin" / "pluginctl"
+
+    def install(component: str) -> None:
+        subprocess.run(
+            ["cmake", "--install", BUILD, "--component", component, "--prefix", prefix],
+            check=True,
+            capture_output=True,
+        )
+
+    def make(language: str) -> subprocess.CompletedProcess[str]:
+        command = [pluginctl, "plugin", "new", "--lang", language, "--dir", language, "hello"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    install("plugind")
+    refused = make("cpp")
+    assert refused.returncode == 1
+    assert f'no templates at {prefix}/share/plugind/templates: the component "sdk"' in refused.stderr
+    install("sdk")
+    for language in LANGUAGES:
+        assert make(language).returncode == 0
+    texts = [path.read_text() for path in tmp_path.glob("*/*") if path.parent.name in LANGUAGES]
+    named = {path for text in texts for path in re.findall(rf"{prefix}[\w/.-]*", text)}
+    sdks = {f"{prefix}/share/plugind/sdk/{language}" for language in ("go", "node", "python")}
+    assert named == {str(prefix), *sdks}
+    assert all(Path(path).is_dir() for path in named)
+    assert list(prefix.glob("lib/**/plugindConfig.cmake"))
+
+    ran = subprocess.run(
+        [pluginctl, "plugin", "run", "./nowhere"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ran.returncode == 1 and "nowhere is FAILED: " in ran.stdout, ran.stdout + ran.stderr
