@@ -459,7 +459,7 @@ class CommandLine {
     verb->final_callback([this] {
       run_ = [this] {
         plugin_run_.command = PluginCommand(plugin_run_.command);
-        return RunPluginRun(out_, out_terminal_, plugin_run_);
+        return RunPluginRun(out_terminal_, plugin_run_);
       };
     });
     // What plugind runs for --attach.

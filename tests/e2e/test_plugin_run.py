@@ -227,6 +227,17 @@ def test_the_daemon_dies_with_the_run(marker: dict[str, str]) -> None:
     shutil.rmtree(Path(socket).parents[1])
 
 
+def test_a_reader_that_has_gone_ends_it_in_order(marker: dict[str, str]) -> None:
+    run = subprocess.Popen(
+        [BIN / "pluginctl", "plugin", "run", GREETER],
+        stdout=subprocess.PIPE,
+        env={**os.environ, **marker},
+    )
+    assert run.stdout and run.stdout.readline()
+    run.stdout.close()
+    assert run.wait(30 * SLOWNESS) == 0
+
+
 def attach(run: AuthorRun) -> dict[str, str]:
     """What it says is to be exported, as a shell understands it."""
     file = run.wait(r'by "\. (\S+)":')[1]

@@ -1,6 +1,10 @@
 #include "daemon/pluginctl/author/narrator.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "daemon/pluginctl/log_text.h"
 #include "daemon/pluginctl/state.h"
@@ -21,9 +25,20 @@ std::string TimeOfDay(const google::protobuf::Timestamp& time) {
 }  // namespace
 
 void Narrator::Line(std::string_view text) {
-  out_.Write(text);
-  out_.Write("\n");
-  out_.Flush();
+  if (!gone_) return;
+  const std::string line = std::string(text) + '\n';
+  std::string_view rest = line;
+  while (!rest.empty()) {
+    const ssize_t written = write(STDOUT_FILENO, rest.data(), rest.size());
+    if (written >= 0) {
+      rest.remove_prefix(static_cast<size_t>(written));
+    } else if (errno == EAGAIN) {  // somebody made the terminal non-blocking
+      pollfd writable{STDOUT_FILENO, POLLOUT, 0};
+      poll(&writable, 1, -1);
+    } else if (errno != EINTR) {
+      return std::exchange(gone_, nullptr)();
+    }
+  }
 }
 
 void Narrator::Log(const v1::LogEntry& entry) {

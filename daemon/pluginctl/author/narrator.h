@@ -1,11 +1,12 @@
 // What `plugin run` shows: the plugin's log and its changes of state, a line each and in columns,
-// and between them the tool's own words. Each is flushed at once. One thread.
+// and between them the tool's own words. Each goes to standard output at once. One thread.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
-#include "daemon/pluginctl/output.h"
 #include "daemon/pluginctl/terminal.h"
 #include "plugind/control/v1/control.pb.h"
 
@@ -15,7 +16,10 @@ namespace v1 = ::plugind::control::v1;
 
 class Narrator {
  public:
-  Narrator(Output& out, const Terminal& terminal) : out_(out), terminal_(terminal) {}
+  // `gone` is called once, when nobody reads any more: unlike Output this one does not end the
+  // program, which has things to put away.
+  Narrator(const Terminal& terminal, std::function<void()> gone)
+      : terminal_(terminal), gone_(std::move(gone)) {}
 
   void Log(const v1::LogEntry& entry);
   void Change(const v1::Event& event);
@@ -32,8 +36,8 @@ class Narrator {
  private:
   void Line(std::string_view text);
 
-  Output& out_;
   const Terminal& terminal_;
+  std::function<void()> gone_;  // empty: it was called
 };
 
 }  // namespace plugind::pluginctl

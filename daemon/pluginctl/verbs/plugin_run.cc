@@ -42,9 +42,9 @@ std::string Milliseconds(Duration time) {
 
 class Session {
  public:
-  Session(Output& out, const Terminal& terminal, const PluginRunOptions& options)
+  Session(const Terminal& terminal, const PluginRunOptions& options)
       : options_(options),
-        narrator_(out, terminal),
+        narrator_(terminal, [this] { loop_.Post([this] { OnInterrupt(); }); }),
         loop_(clock_),
         watch_(loop_, [this](const std::set<std::string>& paths) { OnFiles(paths); }),
         signals_(loop_, [this] { OnInterrupt(); }) {}
@@ -401,8 +401,8 @@ class Session {
 
 }  // namespace
 
-ExitCode RunPluginRun(Output& out, const Terminal& terminal, const PluginRunOptions& options) {
-  return Session(out, terminal, options).Run();
+ExitCode RunPluginRun(const Terminal& terminal, const PluginRunOptions& options) {
+  return Session(terminal, options).Run();
 }
 
 }  // namespace plugind::pluginctl

@@ -161,7 +161,7 @@ struct PluginRunOptions {
   bool attach = false;  // the author starts the program himself
 };
 // Under a plugind of its own, until Ctrl-C.
-ExitCode RunPluginRun(Output& out, const Terminal& terminal, const PluginRunOptions& options);
+ExitCode RunPluginRun(const Terminal& terminal, const PluginRunOptions& options);
 
 // The names of all plugins, a line each, for shell completion: quickly, or not at all.
 ExitCode RunCompletePlugins(Context& context);
