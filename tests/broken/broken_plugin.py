@@ -40,6 +40,7 @@ class State:
     def __init__(self) -> None:
         # Not an Event: its set() takes a lock that the main thread may hold when a signal comes.
         self.stop: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.negotiated = False
         self.serving = MODE not in ("never-serving", "waits-for-negotiate")
 
 
@@ -66,6 +67,9 @@ class Plugin(plugin_pb2_grpc.PluginServicer):
         names = {each.name for each in request.capabilities}
         if MODE == "negotiate-fails":
             context.abort(grpc.StatusCode.INTERNAL, "no")
+        if MODE == "negotiates-once" and self.state.negotiated:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "we have been through this")
+        self.state.negotiated = True
         if MODE == "fears-the-new" and names - KNOWN:
             os._exit(6)
         if MODE == "insists" and "trace" not in names:

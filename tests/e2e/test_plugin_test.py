@@ -148,6 +148,7 @@ BREAKS = {
     "too-much": {"negotiate-bounds"},
     "illegal-name": {"negotiate-names"},
     "bad-schema": {"negotiate-schema"},
+    "negotiates-once": {"negotiate-again"},
     "waits-for-negotiate": {"negotiate-older-host"},
     "fears-the-new": {"negotiate-newer-host"},
     "insists": {"negotiate-bare-host"},

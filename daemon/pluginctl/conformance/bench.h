@@ -30,7 +30,7 @@ struct Facts {
 
 struct StartOptions {
   std::vector<uint32_t> versions = {};  // empty: the subject's
-  std::string state_directory = "";     // empty: a new one
+  std::string state_directory = {};     // empty: a new one
   bool bare = false;                    // HOME, LANG and TZ are not set either
 };
 

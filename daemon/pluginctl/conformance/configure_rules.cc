@@ -24,21 +24,19 @@ std::optional<Struct> Refusable(const Bench& bench) {
   return Violate(bench.facts().negotiated.config_schema(), bench.subject().accepted);
 }
 
-// Why there is nothing to check; empty: there is.
+// Why there is nothing to check on a process that has its settings; empty: there is.
 std::string Obstacle(const Bench& bench) {
   if (!bench.facts().configures) return "it does not serve Configure";
   if (!bench.facts().configured.ok()) return "it refuses good settings: see configure-accepts";
-  return "";
+  for (const contract::Capability& each : bench.facts().negotiated.capabilities())
+    if (each.name() == "config.reload") return "";
+  return "it does not name config.reload: it is handed settings once only";
 }
 
 Finding Accepts(Bench& bench) {
   if (!bench.facts().configures) return Skipped("it does not serve Configure");
-  ASSIGN_OR_RETURN(const auto instance, bench.Start());
-  RETURN_IF_ERROR(instance->Introduce());
-  const bool given = bench.subject().accepted_given;
-  const absl::Status status = instance->TryToConfigure(
-      bench.subject().accepted, given ? "what --config names" : "an empty table");
-  if (!given && absl::IsInvalidArgument(status))
+  const absl::Status& status = bench.facts().configured;
+  if (!bench.subject().accepted_given && absl::IsInvalidArgument(status))
     return Failed(fmt::format("{} (name settings that it takes with --config)", Message(status)));
   return status;
 }
@@ -87,9 +85,12 @@ absl::Status Refused(Instance& instance, const Struct& settings, std::string_vie
 }
 
 Finding Refuses(Bench& bench) {
-  if (const std::string obstacle = Obstacle(bench); !obstacle.empty()) return Skipped(obstacle);
+  if (!bench.facts().configures) return Skipped("it does not serve Configure");
   if (!bench.subject().refused) return Skipped("name settings that it must refuse with --refuse");
-  ASSIGN_OR_RETURN(Instance * instance, bench.Shared());
+  // As its first ones: without config.reload there are no others.
+  ASSIGN_OR_RETURN(const auto instance, bench.Start());
+  contract::NegotiateResponse response;
+  instance->Negotiate(instance->TodaysOffer(), &response);
   return Refused(*instance, *bench.subject().refused, "what --refuse names");
 }
 
@@ -141,7 +142,7 @@ constexpr Rule kRules[] = {
      Again},
     {"configure-unknown-fields", Level::kContract, Needs::kReady,
      "Fields and agreed capabilities that it does not know do not trouble it.", UnknownFields},
-    {"configure-refuses", Level::kContract, Needs::kReady,
+    {"configure-refuses", Level::kContract, Needs::kHandshake,
      "Settings that are not, those of --refuse, it refuses with violations or INVALID_ARGUMENT.",
      Refuses},
     {"configure-schema", Level::kAdvice, Needs::kReady,

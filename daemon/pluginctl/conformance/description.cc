@@ -45,8 +45,7 @@ std::string WrongCapability(const plugin::v1::Capability& capability) {
   const std::string name = Printable(capability.name());
   if (!IsName(capability.name()))
     return fmt::format("the capability \"{}\" has a name that is none", name);
-  if (capability.versions().empty() && !capability.required())
-    return fmt::format("the capability {} has no version", name);
+  if (capability.versions().empty()) return fmt::format("the capability {} has no version", name);
   if (capability.versions_size() > kMostVersions) {
     return fmt::format("the capability {} has {} versions; at most {}", name,
                        capability.versions_size(), kMostVersions);

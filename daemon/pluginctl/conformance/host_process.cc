@@ -92,7 +92,8 @@ absl::StatusOr<std::unique_ptr<HostProcess>> HostProcess::Start(const Launch& la
   if (!process->wake_.valid()) return ErrnoError(errno, "eventfd");
 
   std::vector<std::string> environment;
-  for (const auto& [name, value] : launch.environment) environment.push_back(name + "=" + value);
+  for (const auto& [name, value] : launch.environment)
+    environment.push_back(fmt::format("{}={}", name, value));
   const std::vector<const char*> argv = Pointers(launch.command);
   const std::vector<const char*> variables = Pointers(environment);
   process->custodian_ = ForkCustodian({.argv = argv.data(),

@@ -251,7 +251,8 @@ absl::Status Instance::Introduce() {
       agreed_[each.name()] = each.versions().empty() ? kBuiltInVersion : *each.versions().rbegin();
     }
   }
-  configured_ = TryToConfigure(subject_.accepted, "Configure");
+  configured_ = TryToConfigure(subject_.accepted,
+                               subject_.accepted_given ? "what --config names" : "an empty table");
   configures_ = !absl::IsUnimplemented(configured_);
   return absl::OkStatus();
 }

@@ -51,6 +51,17 @@ Finding Services(Bench& bench) {
   return Passed();
 }
 
+Finding Again(Bench& bench) {
+  if (!bench.facts().negotiates) return Skipped(kNoNegotiate);
+  ASSIGN_OR_RETURN(const auto instance, bench.StartServing());
+  contract::NegotiateResponse response;
+  const grpc::Status status = instance->Negotiate(instance->TodaysOffer(), &response);
+  if (!status.ok()) return Failed(fmt::format("the second Negotiate ended with {}", Words(status)));
+  if (response.SerializeAsString() != instance->negotiated().SerializeAsString())
+    return Failed("the second Negotiate was answered otherwise than the first");
+  return instance->StillServing("after a second Negotiate");
+}
+
 Finding OlderHost(Bench& bench) {
   ASSIGN_OR_RETURN(const auto instance, bench.Start());
   const absl::Status serving = instance->AwaitServing();
@@ -110,6 +121,8 @@ constexpr Rule kRules[] = {
      Schema},
     {"negotiate-services", Level::kContract, Needs::kReady,
      "The services that it names are those that it serves, as far as reflection tells.", Services},
+    {"negotiate-again", Level::kContract, Needs::kReady,
+     "Asked again, by a plugind that took the place of another, it answers the same.", Again},
     {"negotiate-older-host", Level::kContract, Needs::kReady,
      "With a host that never calls Negotiate it works at the floor.", OlderHost},
     {"negotiate-newer-host", Level::kContract, Needs::kReady,

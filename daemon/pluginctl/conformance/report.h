@@ -15,7 +15,7 @@ struct Result {
   const Rule* rule = nullptr;
   Finding finding;
   std::chrono::milliseconds took{};
-  std::string stderr_tail = "";  // of the process that failed
+  std::string stderr_tail = {};  // of the process that failed
 };
 
 struct Report {
