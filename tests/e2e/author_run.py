@@ -11,7 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from settings import BIN, SLOWNESS
+from settings import BUILD, SLOWNESS
+
+
+# With the templates and the SDKs beside it, as a copy of the programs alone would not be.
+TOOLS = BUILD / "bin"
 
 
 class AuthorRun:
@@ -21,7 +25,7 @@ class AuthorRun:
         environment = {k: v for k, v in os.environ.items() if k not in ("PLUGIND_SOCKET", "TMPDIR")}
         environment.update(options.pop("env", {}))
         self.process = subprocess.Popen(
-            [BIN / "pluginctl", "plugin", "run", *arguments],
+            [TOOLS / "pluginctl", "plugin", "run", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -101,7 +105,7 @@ class AuthorRun:
 def call(socket: str, method: str, data: str) -> str:
     """pluginctl call, as the page that it showed says."""
     done = subprocess.run(
-        [BIN / "pluginctl", "--socket", socket, "call", method, "-d", data],
+        [TOOLS / "pluginctl", "--socket", socket, "call", method, "-d", data],
         capture_output=True,
         text=True,
         timeout=30 * SLOWNESS,

@@ -9,17 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from author_run import AuthorRun, call
-from projects import commands, need_tools, shell, user_environment
+from author_run import TOOLS, AuthorRun, call
+from projects import LANGUAGES, commands, need_tools, shell, user_environment
 from requirements import skip
-from settings import BIN, BUILD
-
-LANGUAGES = ("cpp", "go", "node", "python")
+from settings import BUILD
 
 
 def new(*arguments: str | Path, code: int = 0, cwd: Path) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [BIN / "pluginctl", "plugin", "new", *arguments], cwd=cwd, capture_output=True, text=True
+        [TOOLS / "pluginctl", "plugin", "new", *arguments], cwd=cwd, capture_output=True, text=True
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done

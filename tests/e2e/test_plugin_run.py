@@ -19,10 +19,10 @@ import grpc
 import pytest
 
 import processes
-from author_run import AuthorRun, call
+from author_run import TOOLS, AuthorRun, call
 from daemon import fault, raw_call
 from processes import eventually
-from settings import BIN, PLUGINS, SLOWNESS
+from settings import PLUGINS, SLOWNESS
 
 GREETER = PLUGINS / "greeter"
 GREET = "greeter/greeter.v1.Greeter/Greet"
@@ -64,7 +64,7 @@ def test_it_shows_states_log_and_a_call_that_works_and_ends_in_order(
         command = example.split(maxsplit=1)[1]
         answer = subprocess.run(
             ["bash", "-c", command],
-            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
+            env={**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
         )
@@ -86,11 +86,14 @@ def test_a_new_executable_is_swapped_in(marker: dict[str, str], tmp_path: Path) 
         first = json.loads(call(socket, GREET, "{}"))["pid"]
         # As a linker does: away with the old one, then the new one bit by bit.
         program.unlink()
-        with open(program, "wb") as file:
-            for piece in range(3):
-                file.write(GREETER.read_bytes() if piece == 0 else b"")
+        image = GREETER.read_bytes()
+        half = len(image) // 2
+        made = os.open(program, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
+        with open(made, "wb") as file:
+            for piece in (image[:half], image[half:]):
+                file.write(piece)
                 file.flush()
-        program.chmod(0o755)
+                time.sleep(0.3)  # longer than the quiet after a last step
         run.wait(r"^plugin has changed$")
         run.wait(r"^swapped in \d+ ms$")
         second = json.loads(call(socket, GREET, "{}"))["pid"]
@@ -229,7 +232,7 @@ def test_the_daemon_dies_with_the_run(marker: dict[str, str]) -> None:
 
 def test_a_reader_that_has_gone_ends_it_in_order(marker: dict[str, str]) -> None:
     run = subprocess.Popen(
-        [BIN / "pluginctl", "plugin", "run", GREETER],
+        [TOOLS / "pluginctl", "plugin", "run", GREETER],
         stdout=subprocess.PIPE,
         env={**os.environ, **marker},
     )
@@ -297,7 +300,7 @@ def test_colours_are_for_terminals_that_want_them(marker: dict[str, str]) -> Non
     def shown(**variables: str) -> bytes:
         master, slave = pty.openpty()
         run = subprocess.Popen(
-            [BIN / "pluginctl", "plugin", "run", GREETER],
+            [TOOLS / "pluginctl", "plugin", "run", GREETER],
             stdin=subprocess.DEVNULL,
             stdout=slave,
             stderr=slave,
@@ -324,9 +327,9 @@ def test_colours_are_for_terminals_that_want_them(marker: dict[str, str]) -> Non
 def test_what_is_missing_is_said(marker: dict[str, str], tmp_path: Path) -> None:
     alone = tmp_path / "bin" / "pluginctl"
     alone.parent.mkdir()
-    shutil.copy(BIN / "pluginctl", alone)
+    shutil.copy(TOOLS / "pluginctl", alone)
     done = subprocess.run([alone, "plugin", "run", GREETER], capture_output=True, text=True)
     assert done.returncode == 1
     assert f"there is no plugind at {alone.parent}/plugind nor at " in done.stderr
-    done = subprocess.run([BIN / "pluginctl", "plugin", "run"], capture_output=True, text=True)
+    done = subprocess.run([TOOLS / "pluginctl", "plugin", "run"], capture_output=True, text=True)
     assert done.returncode == 1 and "name the plugin's program" in done.stderr

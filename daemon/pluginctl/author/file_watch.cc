@@ -17,8 +17,11 @@
 namespace plugind::pluginctl {
 namespace {
 
-// From the last step that was seen to the report.
+// From the last step that was seen to the report: shortly, if it may have been the last; a file
+// that is open for writing gets longer.
 constexpr auto kQuiet = std::chrono::milliseconds(120);
+constexpr auto kWriting = std::chrono::seconds(1);
+constexpr uint32_t kUnfinished = IN_MODIFY | IN_CREATE;
 // A folder that is gone (rm -rf build) sends no word of its return.
 constexpr auto kRetry = std::chrono::milliseconds(250);
 
@@ -109,7 +112,10 @@ void FileWatch::OnReadable() {
         by_suffix_.insert(folder->second.path + '/' + name);
         ours = true;
       }
-      if (ours) settle_.Set(loop_.clock().Now() + kQuiet, [this] { Settle(); });
+      if (!ours) continue;
+      const bool writing = (event.mask & ~kUnfinished) == 0;
+      settle_.Set(loop_.clock().Now() + (writing ? Duration(kWriting) : Duration(kQuiet)),
+                  [this] { Settle(); });
     }
   }
 }
