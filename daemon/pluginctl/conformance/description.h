@@ -12,7 +12,7 @@
 namespace plugind::pluginctl::conformance {
 
 // Each says what is wrong; empty: nothing.
-std::string WrongDescription(const std::string& json);
+std::string WrongDescription(const std::string& text);
 std::string BeyondBounds(const plugin::v1::NegotiateResponse& response);
 std::string WrongNames(const plugin::v1::NegotiateResponse& response);
 std::string WrongSchema(const std::string& schema);

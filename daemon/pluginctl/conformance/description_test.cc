@@ -41,6 +41,9 @@ TEST(DescriptionTest, NamesAreHeldToTheirSyntax) {
   NegotiateResponse name = good;
   Add(&name, "a b", {"1.0"});
   EXPECT_THAT(WrongNames(name), HasSubstr("\"a b\""));
+  NegotiateResponse none = good;
+  Add(&none, "a", {})->set_required(true);
+  EXPECT_THAT(WrongNames(none), HasSubstr("no version"));
   NegotiateResponse version = good;
   Add(&version, "a", {"1"});
   EXPECT_THAT(WrongNames(version), HasSubstr("MAJOR.MINOR"));
