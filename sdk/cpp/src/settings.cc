@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "sdk/cpp/src/struct_json.h"
 
@@ -61,6 +62,36 @@ const Value* TakeField(const Value& value, std::string_view& rest) {
   const auto& fields = value.struct_value().fields();
   const auto found = fields.find(name);
   return found == fields.end() ? nullptr : &found->second;
+}
+
+// With sorted names, which Protocol Buffers' own has not. As deep as the message, whose depth
+// Protocol Buffers have bounded.
+nlohmann::json JsonOf(const Value& value) {
+  switch (value.kind_case()) {
+    case Value::kBoolValue:
+      return value.bool_value();
+    case Value::kStringValue:
+      return value.string_value();
+    case Value::kNumberValue: {
+      const double number = value.number_value();
+      const bool whole = std::trunc(number) == number && std::abs(number) <= kWholeLimit;
+      return whole ? nlohmann::json(static_cast<int64_t>(number)) : nlohmann::json(number);
+    }
+    case Value::kStructValue: {
+      nlohmann::json table = nlohmann::json::object();
+      for (const auto& [name, each] : value.struct_value().fields()) table[name] = JsonOf(each);
+      return table;
+    }
+    case Value::kListValue: {
+      nlohmann::json array = nlohmann::json::array();
+      for (const Value& each : value.list_value().values()) array.push_back(JsonOf(each));
+      return array;
+    }
+    case Value::kNullValue:
+    case Value::KIND_NOT_SET:
+      break;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -186,10 +217,8 @@ std::vector<std::string> Settings::strings(std::string_view path) const {
 }
 
 std::string Settings::json() const {
-  std::string text;
-  // Cannot fail: a Struct is JSON, except for a NaN, which no settings file and no JSON has.
-  if (!google::protobuf::util::MessageToJsonString(*value_, &text).ok()) return "{}";
-  return text;
+  // `replace`: as everywhere, text that is not UTF-8 is no reason to fail.
+  return JsonOf(*value_).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace plugind

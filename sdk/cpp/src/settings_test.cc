@@ -92,6 +92,13 @@ TEST(SettingsTest, APartKnowsWhereItIs) {
             "servers[1].names[0]: must be a number, not a string");
 }
 
+TEST(SettingsTest, ItsJsonIsSortedAndKeepsWholeNumbersWhole) {
+  EXPECT_EQ(Settings::from_json(
+                R"({"z": 1, "a": {"y": -2, "b": 0.5, "c": [true, null, "é"]}, "m": 1e300})")
+                .json(),
+            R"({"a":{"b":0.5,"c":[true,null,"é"],"y":-2},"m":1e+300,"z":1})");
+}
+
 TEST(SettingsTest, OnlyAnObjectIsATable) {
   EXPECT_THROW(Settings::from_json("[]"), std::invalid_argument);
   EXPECT_THROW(Settings::from_json("{"), std::invalid_argument);
