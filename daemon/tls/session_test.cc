@@ -165,7 +165,7 @@ TEST_F(SessionTest, ManySmallPiecesArriveInOrder) {
   std::vector<std::string> texts;
   std::vector<iovec> pieces;
   std::string all;
-  for (size_t i = 0; i < 60; ++i) texts.push_back(std::string(i * 30, static_cast<char>('0' + i)));
+  for (size_t i = 0; i < 60; ++i) texts.emplace_back(i * 30, static_cast<char>('0' + i));
   for (std::string& text : texts) {
     pieces.push_back({text.data(), text.size()});
     all += text;
