@@ -24,6 +24,15 @@ struct LastExit {
   friend bool operator==(const LastExit&, const LastExit&) = default;
 };
 
+// How far the settings of a plugin's process are. (Not within PluginStatus: Clang 14 cannot
+// construct an optional of a nested struct with initializers.)
+struct SettingsStatus {
+  uint64_t generation = 0;
+  WallTime accepted_at;
+  bool pending = false;  // the plugin has not answered yet
+  std::string refused;   // why the present [config] is not in force
+};
+
 struct PluginStatus {
   std::string name;
   State state = State::kStopped;
@@ -55,13 +64,7 @@ struct PluginStatus {
   std::string sdk;
   std::map<std::string, std::string> capabilities;
   std::string status_text;
-  struct Settings {
-    uint64_t generation = 0;
-    WallTime accepted_at;
-    bool pending = false;  // the plugin has not answered yet
-    std::string refused;   // why the present [config] is not in force
-  };
-  std::optional<Settings> settings;  // nothing: it takes none
+  std::optional<SettingsStatus> settings;  // nothing: it takes none
 };
 
 }  // namespace plugind::supervisor
