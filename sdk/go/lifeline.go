@@ -1,12 +1,12 @@
 package plugind
 
 import (
-	"errors"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // stopSignal says that the plugin was asked to end.
@@ -58,31 +58,29 @@ func watchParent() <-chan struct{} {
 	return gone
 }
 
-// waitForEnd returns nil when the parent has ended.
+// waitForEnd returns nil when the parent has ended. It keeps a thread of the process waiting: the runtime's poller reports
+// a pidfd's end once, which may be before anybody waits for it, and there is nothing to read that would tell it again.
 func waitForEnd(parent int) error {
 	const pidfdOpen = 434 // the same on every architecture that Go has
 	fd, _, failed := syscall.Syscall(pidfdOpen, uintptr(parent), 0, 0)
 	if failed != 0 {
 		return os.NewSyscallError("pidfd_open", failed)
 	}
-	// Non-blocking files are the ones that the runtime's poller watches.
-	if err := syscall.SetNonblock(int(fd), true); err != nil {
-		return errors.Join(err, syscall.Close(int(fd)))
+	defer syscall.Close(int(fd))
+	const readable = 1 // POLLIN
+	watched := struct {
+		fd              int32
+		events, revents int16
+	}{fd: int32(fd), events: readable}
+	// If it has ended before pidfd_open, its pid may be another's by now, and only its child knows.
+	for os.Getppid() == parent {
+		_, _, failed := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&watched)), 1, 0, 0, 0, 0)
+		if failed != 0 && failed != syscall.EINTR {
+			return os.NewSyscallError("ppoll", failed)
+		}
+		if watched.revents != 0 {
+			return nil
+		}
 	}
-	file := os.NewFile(fd, "pidfd")
-	defer file.Close()
-	if os.Getppid() != parent {
-		return nil // it ended before, and its pid may be another's by now
-	}
-	pidfd, err := file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	looked := false
-	// Not ready at the first look; the next one is when the pidfd is readable, at the process's end.
-	return pidfd.Read(func(uintptr) bool {
-		again := looked
-		looked = true
-		return again
-	})
+	return nil
 }
