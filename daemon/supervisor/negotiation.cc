@@ -87,7 +87,9 @@ std::string Describe(const std::vector<Capability>& capabilities) {
 
 // A text for operators: one line, short, and nothing that moves a cursor.
 std::string Shown(const std::string& text) {
-  return observe::Sanitized(text.substr(0, observe::Utf8Prefix(text, kMaxName)));
+  auto shown = observe::Sanitized(text.substr(0, observe::Utf8Prefix(text, kMaxName)));
+  std::ranges::replace(shown, '\t', ' ');  // which a log line may have
+  return shown;
 }
 
 absl::Status Malformed(const std::string& what) {

@@ -73,9 +73,9 @@ void ReadNegotiateAnswer(const std::string& bytes) {
   Require(std::is_sorted(agreement->services.begin(), agreement->services.end()), "unsorted", "");
   for (const auto& service : agreement->services) RequirePrintable(service);
   for (const auto& [name, version] : agreement->capabilities) {
-    const auto offered =
-        std::find_if(kOffer.capabilities.begin(), kOffer.capabilities.end(),
-                     [&](const Capability& capability) { return capability.name == name; });
+    const auto offered = std::find_if(
+        kOffer.capabilities.begin(), kOffer.capabilities.end(),
+        [&wanted = name](const Capability& capability) { return capability.name == wanted; });
     Require(offered != kOffer.capabilities.end(), "never offered", name);
     Require(HasVersion(*offered, version), "not a version of the host's", version);
   }
