@@ -106,6 +106,8 @@ TEST(NegotiationTest, AnAnswerThatBreaksTheContractIsRefusedByName) {
   PluginAnswer answer;
   answer.services = {"a.B", "a/B"};
   EXPECT_THAT(refused(answer), HasSubstr("\"a/B\" is no service's full name"));
+  answer.services = {"a\tb\x1b"};
+  EXPECT_THAT(refused(answer), HasSubstr("\"a b\\x1b\" is no service's full name"));
   answer.services.assign(1025, "a.B");
   EXPECT_THAT(refused(answer), HasSubstr("1025 services"));
   answer.services.assign(1000, std::string(200, 'a'));
