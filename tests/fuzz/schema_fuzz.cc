@@ -34,7 +34,7 @@ void RequirePrintable(std::string_view text) {
 
 // What is read otherwise inside another schema.
 bool MeansTheSameInside(std::string_view schema) {
-  return schema.find("$") == std::string_view::npos && schema.find("\\u") == std::string_view::npos;
+  return schema.find('$') == std::string_view::npos && schema.find("\\u") == std::string_view::npos;
 }
 
 bool GaveUp(const std::vector<Misfit>& misfits) {
