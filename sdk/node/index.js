@@ -1,9 +1,12 @@
 // Start here: everything that a plugin's author needs; index.d.ts explains each name.
 "use strict";
 
-const { ConfigError } = require("./lib/contract");
-const { loadProto } = require("./lib/load_proto");
 const { log } = require("./lib/log");
-const { Plugin } = require("./lib/plugin");
+const { ConfigError, Plugin } = require("./lib/plugin");
+
+// Loaded for those who ask: generated services do without.
+function loadProto(file, options) {
+  return require("./lib/load_proto").loadProto(file, options);
+}
 
 module.exports = { ConfigError, Plugin, loadProto, log };

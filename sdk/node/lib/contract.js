@@ -8,17 +8,6 @@ const INVALID_ARGUMENT = 3;
 const UNIMPLEMENTED = 12;
 const INTERNAL = 13;
 
-// on_configure may throw this, or anything else: either way the settings before stay in force.
-class ConfigError extends Error {
-  constructor(violations) {
-    super(
-      violations.map(({ field, reason }) => (field ? `${field}: ${reason}` : reason)).join("; "),
-    );
-    this.name = "ConfigError";
-    this.violations = violations;
-  }
-}
-
 function violationsOf(outcome) {
   const list = outcome === undefined || outcome === null ? [] : [outcome].flat();
   return list.map((each) => {
@@ -103,4 +92,4 @@ class Contract {
   }
 }
 
-module.exports = { ConfigError, Contract };
+module.exports = { Contract };

@@ -4,7 +4,6 @@
 const fs = require("node:fs");
 
 const { Capabilities } = require("./capabilities");
-const { explanation, info } = require("./explain");
 const { Lifeline } = require("./lifeline");
 const { removeStale } = require("./listener");
 const { ignoreLostReaders, log } = require("./log");
@@ -13,6 +12,17 @@ const { Session, serviceName } = require("./session");
 
 // ms; what is left of the lease when the parent's death has been seen.
 const ORPHANED_TIMEOUT = 1000;
+
+// onConfigure may throw this, or anything else: either way the settings before stay in force.
+class ConfigError extends Error {
+  constructor(violations) {
+    super(
+      violations.map(({ field, reason }) => (field ? `${field}: ${reason}` : reason)).join("; "),
+    );
+    this.name = "ConfigError";
+    this.violations = violations;
+  }
+}
 
 let startSession;
 
@@ -136,11 +146,13 @@ class Plugin {
 
   async serve() {
     if (process.argv.includes("--plugind-info")) {
+      const { info } = require("./explain");
       fs.writeSync(1, `${JSON.stringify(info(this.#description()), null, 2)}\n`);
       process.exit(0);
     }
     const found = process.env[this.#cookie.key];
     if (found !== this.#cookie.value) {
+      const { explanation } = require("./explain");
       fs.writeSync(2, explanation(this.#description(), this.#cookie, found));
       process.exit(1);
     }
@@ -157,7 +169,6 @@ class Plugin {
   async #serve(offer) {
     checkSupported(offer);
     const lifeline = new Lifeline();
-    ignoreLostReaders();
     const session = this.#start(offer, () => lifeline.stop());
     // A print before the handshake would be taken for a broken one.
     if (!offer.fromPlugind) session.output.capture();
@@ -166,11 +177,13 @@ class Plugin {
       offer.clientCertificate === "" ? "" : session.secure(offer.clientCertificate);
     const path = socketPath(offer);
     if (offer.fromPlugind) removeStale(path);
-    await session.listen(path, offer.socketGroup);
     const version = chooseVersion(offer.protocolVersions, this.#versions());
     const line = `1|${version}|unix|${path}|grpc${certificate && `|${certificate}`}\n`;
-    // One write: hosts take a partial line for the whole.
-    fs.writeSync(1, line);
+    await session.listen(path, offer.socketGroup, () => {
+      // One write: hosts take a partial line for the whole.
+      fs.writeSync(1, line);
+      ignoreLostReaders();
+    });
 
     const end = await lifeline.ended;
     if (end === "orphaned") log("warn", "the host is gone; stopping", { plugin: this.#name });
@@ -226,4 +239,4 @@ class Plugin {
   }
 }
 
-module.exports = { Plugin, startSession };
+module.exports = { ConfigError, Plugin, startSession };

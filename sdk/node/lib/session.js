@@ -1,16 +1,12 @@
 // One served plugin: its gRPC server with everything that hosts expect of it. serve() has one for
 // the process; the fake host of plugind/testing has one for each test.
 "use strict";
+//
+// Until the handshake is out, every module that is loaded makes the start longer; afterwards most
+// of that time is the host's anyway, which reads the handshake and connects. So all that only calls
+// of the host's need is loaded then, or when the author asks for it.
 
-const { setTimeout: sleep } = require("node:timers/promises");
-
-const { Contract } = require("./contract");
-const { Health } = require("./health");
-const { Host } = require("./host");
 const { listen } = require("./listener");
-const { services } = require("./messages");
-const { Output } = require("./output");
-const { Reflection } = require("./reflection");
 const { Running } = require("./running");
 
 // A connection that is closed in order loses what its last call has just written. Fixed in Node 20.
@@ -20,14 +16,8 @@ const LOSES_LAST_FRAMES = Number.parseInt(process.versions.node, 10) < 20;
 // does not run just now never does.
 const GOODBYE = 100;
 
-const INFRASTRUCTURE = [
-  services.health,
-  services.reflection,
-  services.reflectionAlpha,
-  services.controller,
-  services.stdio,
-  services.plugin,
-];
+// grpc-js's accounts of connections and calls, which no service of ours shows.
+const SERVER_OPTIONS = { "grpc.enable_channelz": 0 };
 
 function serviceName(definition) {
   const [first] = Object.values(definition);
@@ -39,39 +29,47 @@ class Session {
   #listener;
   #plugin;
   #credentials;
+  #names;
+  #hostAddress;
+  #stop;
   #running = new Running();
+  #contract;
+  #health;
+  #host;
+  #output;
 
   // plugin: what the builder has collected (lib/plugin.js); stop() begins the end.
   constructor(plugin, offer, stop) {
     const grpc = require("@grpc/grpc-js");
     this.#plugin = plugin;
-    this.#server = new grpc.Server(plugin.serverOptions);
-    this.output = new Output();
-    this.host = new Host(offer.hostAddress);
-    this.contract = new Contract(plugin.description, stop);
-    const names = plugin.services.map(([definition]) => serviceName(definition));
-    this.health = new Health(names);
+    this.#server = new grpc.Server({ ...SERVER_OPTIONS, ...plugin.serverOptions });
+    this.#names = plugin.services.map(([definition]) => serviceName(definition));
+    this.#hostAddress = offer.hostAddress;
+    this.#stop = stop;
     for (const [definition, implementation] of plugin.services) {
       this.#server.addService(definition, this.#running.methods(definition, implementation));
     }
-    const everything = [...names, ...INFRASTRUCTURE.map(serviceName)].sort();
-    const reflection = new Reflection(
-      everything,
-      plugin.services.map(([definition]) => definition),
-    );
-    const controller = {
-      Shutdown: (call, callback) => {
-        callback(null, {});
-        stop();
-      },
-    };
-    this.#server.addService(services.health, this.health.handlers);
-    this.#server.addService(services.reflection, reflection.handlers);
-    this.#server.addService(services.reflectionAlpha, reflection.handlers);
-    this.#server.addService(services.controller, controller);
-    this.#server.addService(services.stdio, this.output.handlers);
-    this.#server.addService(services.plugin, this.contract.handlers);
     this.#credentials = grpc.ServerCredentials.createInsecure();
+  }
+
+  get contract() {
+    this.#contract ??= new (require("./contract").Contract)(this.#plugin.description, this.#stop);
+    return this.#contract;
+  }
+
+  get health() {
+    this.#health ??= new (require("./health").Health)(this.#names);
+    return this.#health;
+  }
+
+  get host() {
+    this.#host ??= new (require("./host").Host)(this.#hostAddress);
+    return this.#host;
+  }
+
+  get output() {
+    this.#output ??= new (require("./output").Output)();
+    return this.#output;
   }
 
   // The author's say before anybody is told that the plugin is up.
@@ -93,9 +91,13 @@ class Session {
     return der.toString("base64").replace(/=+$/, "");
   }
 
-  async listen(path, group = "") {
+  // announce() says where: it runs as soon as the socket is there. Connections are looked at when
+  // this has returned to the event loop, with everything that is behind them in place.
+  async listen(path, group = "", announce = () => {}) {
     const injector = this.#server.createConnectionInjector(this.#credentials);
     this.#listener = await listen(path, group, (socket) => injector.injectConnection(socket));
+    announce();
+    this.#addInfrastructure();
   }
 
   // Health first, so that the host sends no more; then no new connections; then the author's say;
@@ -113,12 +115,47 @@ class Session {
     }
     this.output.release();
     this.output.end();
-    const none = this.#running.none().then(() => sleep(GOODBYE));
+    const goodbye = () => new Promise((resolve) => setTimeout(resolve, GOODBYE));
+    const none = this.#running.none().then(goodbye);
     if (LOSES_LAST_FRAMES) await within(deadline, none);
     const closed = new Promise((resolve) => this.#server.tryShutdown(resolve));
     await within(deadline, Promise.race([closed, none]));
     this.#server.forceShutdown();
   }
+
+  // What hosts expect beside the author's services.
+  #addInfrastructure() {
+    const { services } = require("./messages");
+    const handlers = new Map([
+      [services.plugin, this.contract.handlers],
+      [services.health, this.health.handlers],
+      [services.stdio, this.output.handlers],
+      [services.controller, { Shutdown: (call, callback) => {
+        callback(null, {});
+        this.#stop();
+      } }],
+    ]);
+    const reflections = [services.reflection, services.reflectionAlpha];
+    const all = [...handlers.keys(), ...reflections].map(serviceName);
+    const reflection = reflectionHandlers(() => {
+      const { Reflection } = require("./reflection");
+      const definitions = this.#plugin.services.map(([definition]) => definition);
+      return new Reflection([...this.#names, ...all].sort(), definitions);
+    });
+    for (const each of reflections) handlers.set(each, reflection);
+    for (const [service, methods] of handlers) this.#server.addService(service, methods);
+  }
+}
+
+// Few hosts ask for reflection, and plugind does not.
+function reflectionHandlers(make) {
+  let made;
+  return {
+    ServerReflectionInfo: (call) => {
+      made ??= make().handlers;
+      made.ServerReflectionInfo(call);
+    },
+  };
 }
 
 // Until the promise is settled, or the time is up.
