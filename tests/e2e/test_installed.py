@@ -140,8 +140,16 @@ def test_the_sdk_is_one_library_its_headers_and_how_to_find_them(sdk: Path) -> N
     files = {str(path.relative_to(sdk)) for path in sdk.rglob("*") if path.is_file()}
     targets = {file for file in files if re.search(r"/plugindTargets(-\w+)?\.cmake$", file)}
     assert len(targets) == 2
+    # For `pluginctl plugin new`: templates, and the packages of the other languages without what they are tested with.
+    shared = {file for file in files if file.startswith("share/plugind/")}
+    folders = {"/".join(file.split("/")[2:4]) for file in shared}
+    assert folders == {f"templates/{name}" for name in ("cpp", "python", "go", "node")} | {
+        f"sdk/{name}" for name in ("python", "go", "node")
+    }
+    kept_out = {"node_modules", "__pycache__", "test", "tests", "build", "dist"}
+    assert not {file for file in shared if kept_out.intersection(file.split("/")[:-1])}
     library = next(sdk.rglob("libplugind_sdk.a")).parent.relative_to(sdk)
-    assert files - targets == {
+    assert files - targets - shared == {
         "include/plugind/client.h",
         "include/plugind/export.h",
         "include/plugind/plugin.h",
