@@ -45,20 +45,14 @@ func newServer(p *Plugin, o offer, output *goplugin.Output) (*server, error) {
 		s.certificate = certificate
 		options = append(options, grpc.Creds(credentials.NewTLS(config)))
 	}
-	resolver, err := goplugin.NewResolver()
-	if err != nil {
-		return nil, err
-	}
-
 	s.grpc = grpc.NewServer(options...)
 	for _, each := range p.services {
 		s.grpc.RegisterService(each.desc, each.impl)
 	}
 	healthpb.RegisterHealthServer(s.grpc, p.health)
 	pluginv1.RegisterPluginServer(s.grpc, p.contract)
-	if err := goplugin.Register(s.grpc, resolver, p.Stop, output); err != nil {
-		return nil, err
-	}
+	resolver := goplugin.NewResolver()
+	goplugin.Register(s.grpc, resolver, p.Stop, output)
 	known := reflection.ServerOptions{Services: s.grpc, DescriptorResolver: resolver}
 	reflectionpb.RegisterServerReflectionServer(s.grpc, reflection.NewServerV1(known))
 	reflectionalphapb.RegisterServerReflectionServer(s.grpc, reflection.NewServer(known))

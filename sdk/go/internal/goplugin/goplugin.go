@@ -10,6 +10,7 @@ import (
 	_ "embed"
 	"errors"
 	"io"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -26,33 +27,43 @@ var descriptors []byte
 
 const file = "plugin/go_plugin.proto"
 
-// Resolver knows the descriptors of this package beside those of the global registry.
+// Resolver knows the descriptors of this package beside those of the global registry. They are parsed when somebody asks
+// for one: under plugind usually nobody does, and a start is quicker and smaller without.
 type Resolver struct {
-	own protoregistry.Files
+	own func() (*protoregistry.Files, error)
 }
 
-// NewResolver parses the descriptors, which are part of the program.
-func NewResolver() (*Resolver, error) {
+// NewResolver parses nothing yet.
+func NewResolver() *Resolver {
+	return &Resolver{own: sync.OnceValues(parse)}
+}
+
+// parse fails only where the program was built with a broken go_plugin.binpb.
+func parse() (*protoregistry.Files, error) {
 	var set descriptorpb.FileDescriptorSet
 	if err := proto.Unmarshal(descriptors, &set); err != nil {
 		return nil, err
 	}
-	r := &Resolver{}
+	own := &protoregistry.Files{}
 	for _, each := range set.GetFile() {
 		parsed, err := protodesc.NewFile(each, protoregistry.GlobalFiles)
 		if err != nil {
 			return nil, err
 		}
-		if err := r.own.RegisterFile(parsed); err != nil {
+		if err := own.RegisterFile(parsed); err != nil {
 			return nil, err
 		}
 	}
-	return r, nil
+	return own, nil
 }
 
 // FindFileByPath is for protodesc.Resolver.
 func (r *Resolver) FindFileByPath(path string) (protoreflect.FileDescriptor, error) {
-	if found, err := r.own.FindFileByPath(path); err == nil {
+	own, err := r.own()
+	if err != nil {
+		return nil, err
+	}
+	if found, err := own.FindFileByPath(path); err == nil {
 		return found, nil
 	}
 	return protoregistry.GlobalFiles.FindFileByPath(path)
@@ -60,7 +71,11 @@ func (r *Resolver) FindFileByPath(path string) (protoreflect.FileDescriptor, err
 
 // FindDescriptorByName is for protodesc.Resolver.
 func (r *Resolver) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
-	if found, err := r.own.FindDescriptorByName(name); err == nil {
+	own, err := r.own()
+	if err != nil {
+		return nil, err
+	}
+	if found, err := own.FindDescriptorByName(name); err == nil {
 		return found, nil
 	}
 	return protoregistry.GlobalFiles.FindDescriptorByName(name)
@@ -68,15 +83,10 @@ func (r *Resolver) FindDescriptorByName(name protoreflect.FullName) (protoreflec
 
 // Register adds the services to a server. A host's GRPCController/Shutdown calls shutdown, which must not wait; output
 // goes over GRPCStdio.
-func Register(server grpc.ServiceRegistrar, resolver *Resolver, shutdown func(), output *Output) error {
-	data, err := resolver.FindDescriptorByName("plugin.StdioData")
-	if err != nil {
-		return err
-	}
+func Register(server grpc.ServiceRegistrar, resolver *Resolver, shutdown func(), output *Output) {
 	server.RegisterService(controller(shutdown), nil)
-	server.RegisterService(stdio(data.(protoreflect.MessageDescriptor), output), nil)
+	server.RegisterService(stdio(resolver, output), nil)
 	server.RegisterService(broker(output.Ended()), nil)
-	return nil
 }
 
 // controller takes google.protobuf.Empty for plugin.Empty: on the wire they are the same.
@@ -109,7 +119,7 @@ func controller(shutdown func()) *grpc.ServiceDesc {
 // chunk is the most that a message of GRPCStdio carries, as in go-plugin.
 const chunk = 1024
 
-func stdio(data protoreflect.MessageDescriptor, output *Output) *grpc.ServiceDesc {
+func stdio(resolver *Resolver, output *Output) *grpc.ServiceDesc {
 	const stdout = 1
 	handle := func(_ any, stream grpc.ServerStream) error {
 		if err := stream.RecvMsg(&emptypb.Empty{}); err != nil {
@@ -120,6 +130,11 @@ func stdio(data protoreflect.MessageDescriptor, output *Output) *grpc.ServiceDes
 			if printed == nil || err != nil {
 				return err
 			}
+			found, err := resolver.FindDescriptorByName("plugin.StdioData")
+			if err != nil {
+				return err
+			}
+			data := found.(protoreflect.MessageDescriptor)
 			message := dynamicpb.NewMessage(data)
 			message.Set(data.Fields().ByName("channel"), protoreflect.ValueOfEnum(stdout))
 			message.Set(data.Fields().ByName("data"), protoreflect.ValueOfBytes(printed))
