@@ -52,36 +52,6 @@ const HealthCheckResponse = new Message({ status: [1, "enum"] });
 // proto/plugin/go_plugin.proto
 const StdioData = new Message({ channel: [1, "enum"], data: [2, "bytes"] });
 
-// grpc/reflection/v1alpha/reflection.proto, and v1, which is the same but for its package
-const ExtensionRequest = new Message({
-  containingType: [1, "string"],
-  extensionNumber: [2, "int32"],
-});
-const ServerReflectionRequest = new Message({
-  host: [1, "string"],
-  fileByFilename: [3, "string", "oneof"],
-  fileContainingSymbol: [4, "string", "oneof"],
-  fileContainingExtension: [5, ExtensionRequest, "oneof"],
-  allExtensionNumbersOfType: [6, "string", "oneof"],
-  listServices: [7, "string", "oneof"],
-});
-const FileDescriptorResponse = new Message({ fileDescriptorProto: [1, "bytes", "repeated"] });
-const ExtensionNumberResponse = new Message({
-  baseTypeName: [1, "string"],
-  extensionNumber: [2, "int32", "repeated"],
-});
-const ServiceResponse = new Message({ name: [1, "string"] });
-const ListServiceResponse = new Message({ service: [1, ServiceResponse, "repeated"] });
-const ErrorResponse = new Message({ errorCode: [1, "int32"], errorMessage: [2, "string"] });
-const ServerReflectionResponse = new Message({
-  validHost: [1, "string"],
-  originalRequest: [2, ServerReflectionRequest],
-  fileDescriptorResponse: [4, FileDescriptorResponse, "oneof"],
-  allExtensionNumbersResponse: [5, ExtensionNumberResponse, "oneof"],
-  listServicesResponse: [6, ListServiceResponse, "oneof"],
-  errorResponse: [7, ErrorResponse, "oneof"],
-});
-
 // service("pkg.Service", { Method: [Request, Response, "both"] }): a definition as grpc-js takes
 // it. The third names what is a stream: "" or absent, "answers", "both".
 function service(name, methods) {
@@ -100,8 +70,14 @@ function service(name, methods) {
   return definition;
 }
 
+// A table of lib/reflection_messages.js, which is loaded with its first message.
+function late(name) {
+  const table = () => require("./reflection_messages")[name];
+  return { encode: (value) => table().encode(value), decode: (bytes) => table().decode(bytes) };
+}
+
 const reflection = {
-  ServerReflectionInfo: [ServerReflectionRequest, ServerReflectionResponse, "both"],
+  ServerReflectionInfo: [late("ServerReflectionRequest"), late("ServerReflectionResponse"), "both"],
 };
 
 const services = {
@@ -130,19 +106,11 @@ module.exports = {
     ConfigureResponse,
     DrainRequest,
     Duration,
-    ErrorResponse,
-    ExtensionNumberResponse,
-    ExtensionRequest,
-    FileDescriptorResponse,
     HealthCheckRequest,
     HealthCheckResponse,
-    ListServiceResponse,
     NegotiateRequest,
     NegotiateResponse,
     Sdk,
-    ServerReflectionRequest,
-    ServerReflectionResponse,
-    ServiceResponse,
     SetStatusRequest,
     ShutdownRequest,
     StdioData,

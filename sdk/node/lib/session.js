@@ -1,10 +1,9 @@
 // One served plugin: its gRPC server with everything that hosts expect of it. serve() has one for
 // the process; the fake host of plugind/testing has one for each test.
-"use strict";
 //
-// Until the handshake is out, every module that is loaded makes the start longer; afterwards most
-// of that time is the host's anyway, which reads the handshake and connects. So all that only calls
-// of the host's need is loaded then, or when the author asks for it.
+// Each module makes a start longer. What only the host's calls need is loaded when the handshake is
+// out, while the host connects; and what few ask for, when they do.
+"use strict";
 
 const { listen } = require("./listener");
 const { Running } = require("./running");
@@ -30,13 +29,14 @@ class Session {
   #plugin;
   #credentials;
   #names;
-  #hostAddress;
+  #offer;
   #stop;
   #running = new Running();
   #contract;
   #health;
   #host;
   #output;
+  #reflection;
 
   // plugin: what the builder has collected (lib/plugin.js); stop() begins the end.
   constructor(plugin, offer, stop) {
@@ -44,7 +44,7 @@ class Session {
     this.#plugin = plugin;
     this.#server = new grpc.Server({ ...SERVER_OPTIONS, ...plugin.serverOptions });
     this.#names = plugin.services.map(([definition]) => serviceName(definition));
-    this.#hostAddress = offer.hostAddress;
+    this.#offer = offer;
     this.#stop = stop;
     for (const [definition, implementation] of plugin.services) {
       this.#server.addService(definition, this.#running.methods(definition, implementation));
@@ -63,7 +63,7 @@ class Session {
   }
 
   get host() {
-    this.#host ??= new (require("./host").Host)(this.#hostAddress);
+    this.#host ??= new (require("./host").Host)(this.#offer.hostAddress);
     return this.#host;
   }
 
@@ -113,8 +113,8 @@ class Session {
         complain("onShutdown threw; going on without it", { error });
       });
     }
-    this.output.release();
-    this.output.end();
+    this.#output?.release();
+    this.#output?.end();
     const goodbye = () => new Promise((resolve) => setTimeout(resolve, GOODBYE));
     const none = this.#running.none().then(goodbye);
     if (LOSES_LAST_FRAMES) await within(deadline, none);
@@ -126,36 +126,38 @@ class Session {
   // What hosts expect beside the author's services.
   #addInfrastructure() {
     const { services } = require("./messages");
+    const controller = {
+      Shutdown: (call, callback) => {
+        callback(null, {});
+        this.#stop();
+      },
+    };
+    const reflection = {
+      ServerReflectionInfo: (call) => {
+        this.#reflection ??= this.#makeReflection([...handlers.keys()]).handlers;
+        this.#reflection.ServerReflectionInfo(call);
+      },
+    };
     const handlers = new Map([
       [services.plugin, this.contract.handlers],
       [services.health, this.health.handlers],
-      [services.stdio, this.output.handlers],
-      [services.controller, { Shutdown: (call, callback) => {
-        callback(null, {});
-        this.#stop();
-      } }],
+      [services.controller, controller],
+      [services.reflection, reflection],
+      [services.reflectionAlpha, reflection],
     ]);
-    const reflections = [services.reflection, services.reflectionAlpha];
-    const all = [...handlers.keys(), ...reflections].map(serviceName);
-    const reflection = reflectionHandlers(() => {
-      const { Reflection } = require("./reflection");
-      const definitions = this.#plugin.services.map(([definition]) => definition);
-      return new Reflection([...this.#names, ...all].sort(), definitions);
-    });
-    for (const each of reflections) handlers.set(each, reflection);
+    // plugind reads stdout itself: nothing would ever come.
+    if (!this.#offer.fromPlugind) handlers.set(services.stdio, this.output.handlers);
     for (const [service, methods] of handlers) this.#server.addService(service, methods);
   }
-}
 
-// Few hosts ask for reflection, and plugind does not.
-function reflectionHandlers(make) {
-  let made;
-  return {
-    ServerReflectionInfo: (call) => {
-      made ??= make().handlers;
-      made.ServerReflectionInfo(call);
-    },
-  };
+  #makeReflection(infrastructure) {
+    const { Reflection } = require("./reflection");
+    const definitions = this.#plugin.services.map(([definition]) => definition);
+    return new Reflection(
+      [...this.#names, ...infrastructure.map(serviceName)].sort(),
+      definitions,
+    );
+  }
 }
 
 // Until the promise is settled, or the time is up.

@@ -1,4 +1,4 @@
-// The tables of lib/messages.js are what the .proto files say, and the bytes what protobufjs makes
+// The tables of the messages are what the .proto files say, and the bytes what protobufjs makes
 // of them.
 "use strict";
 
@@ -8,10 +8,12 @@ const { test } = require("node:test");
 
 const { loadSync } = require("@grpc/proto-loader");
 
-const { messages, services } = require("../lib/messages");
+const { messages: atOnce, services } = require("../lib/messages");
+const late = require("../lib/reflection_messages");
 const { Struct } = require("../lib/struct");
 const { Message } = require("../lib/wire");
 
+const messages = { ...atOnce, ...late };
 const PROTO = path.join(__dirname, "..", "proto");
 const FILES = [
   "grpc/health/v1/health.proto",

@@ -37,7 +37,6 @@ for (const version of ["reflection", "reflectionAlpha"]) {
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
         "plugin.GRPCController",
-        "plugin.GRPCStdio",
         "plugind.plugin.v1.Plugin",
         "sample.v1.Sample",
       ],

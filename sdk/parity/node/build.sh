@@ -11,7 +11,7 @@ if ! command -v npm >/dev/null || ! node=$(command -v node); then
   exit 77
 fi
 mkdir -p "$out/plugind" "$out/node_modules"
-for part in package.json package-lock.json .npmrc index.js testing.js lib proto; do
+for part in package.json package-lock.json .npmrc index.js testing testing.js lib proto; do
   rm -rf "${out:?}/plugind/$part"
   cp -r "$sdk/$part" "$out/plugind/"
 done
