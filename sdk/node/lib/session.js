@@ -153,10 +153,7 @@ class Session {
   #makeReflection(infrastructure) {
     const { Reflection } = require("./reflection");
     const definitions = this.#plugin.services.map(([definition]) => definition);
-    return new Reflection(
-      [...this.#names, ...infrastructure.map(serviceName)].sort(),
-      definitions,
-    );
+    return new Reflection([...this.#names, ...infrastructure.map(serviceName)].sort(), definitions);
   }
 }
 
