@@ -1,7 +1,7 @@
 // What the program says of itself: to a person who runs it by hand, and for --plugind-info.
 "use strict";
 
-const { version: SDK_VERSION } = require("../package.json");
+const { SDK } = require("./contract");
 
 function info(description) {
   const { name, version, services, protocolVersions, capabilities, configSchema } = description;
@@ -12,7 +12,7 @@ function info(description) {
     protocolVersions,
     capabilities,
     ...(configSchema === "" ? {} : { configSchema: JSON.parse(configSchema) }),
-    sdk: { language: "node", version: SDK_VERSION },
+    sdk: SDK,
   };
 }
 

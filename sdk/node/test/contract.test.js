@@ -5,6 +5,7 @@ const assert = require("node:assert/strict");
 const { test } = require("node:test");
 
 const { ConfigError, Plugin } = require("..");
+const { SDK } = require("../lib/contract");
 const { agreement } = require("../lib/agreement");
 const { FakeHost } = require("../testing");
 const { sample, unary } = require("./support");
@@ -190,4 +191,8 @@ test("what a method throws, at once or later, is the status of the call", async 
   const join = new Promise((resolve) => client.Join((error) => resolve(error.code)).end());
   assert.equal(await join, 7);
   await assert.rejects(unary(client, "Wait", {}), { code: 12 });
+});
+
+test("the version that hosts are told is the package's", () => {
+  assert.equal(SDK.version, require("../package.json").version);
 });
