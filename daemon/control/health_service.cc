@@ -9,6 +9,9 @@ namespace plugind::control {
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 
+// What an error repeats of a name that somebody made up.
+constexpr size_t kMaxName = 100;
+
 HealthCheckResponse::ServingStatus HealthService::StatusOf(const std::string& service) const {
   if (service.empty() || service == v1::PluginControl::service_full_name())
     return HealthCheckResponse::SERVING;
@@ -27,8 +30,9 @@ grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* cont
     if (!admitted.ok()) return reactor->Finish(admitted);
     const auto status = StatusOf(request->service());
     if (status == HealthCheckResponse::SERVICE_UNKNOWN) {
-      reactor->Finish({grpc::StatusCode::NOT_FOUND,
-                       "no plugin named \"" + request->service() + "\" is configured"});
+      reactor->Finish(
+          {grpc::StatusCode::NOT_FOUND,
+           "no plugin named \"" + request->service().substr(0, kMaxName) + "\" is configured"});
       return;
     }
     response->set_status(status);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any, Callable, Iterator
 
 import pytest
@@ -22,6 +23,9 @@ from requirements import skip  # noqa: E402
 def pytest_configure(config: pytest.Config) -> None:
     # Other users must get at what the tests write for them, whatever root's umask is.
     os.umask(0o022)
+    # A shell ignores SIGINT for what it runs in the background, and what is ignored here is ignored by every program.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for program in (settings.BIN / "plugind", settings.BIN / "pluginctl", settings.FAULT_PLUGIN):
         if not program.exists():
             raise pytest.UsageError(

@@ -46,4 +46,4 @@ def node_command(script: str) -> list[str | Path]:
     source = SOURCES / script
     if not copy.exists() or not filecmp.cmp(copy, source, shallow=False):
         shutil.copy(source, copy)
-    return ["node", copy]
+    return [shutil.which("node"), copy]

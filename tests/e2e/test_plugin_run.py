@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -253,6 +254,16 @@ def attach(run: AuthorRun) -> dict[str, str]:
     return dict(entry.split("=", 1) for entry in output.split("\0") if entry)
 
 
+@contextlib.contextmanager
+def by_hand(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """The plugin as its author starts it; it is gone at the end, however the test ends."""
+    with subprocess.Popen([GREETER], env=environment, stdout=subprocess.DEVNULL) as plugin:
+        try:
+            yield plugin
+        finally:
+            plugin.kill()
+
+
 def test_a_plugin_that_is_started_by_hand_is_taken_and_nobody_loses_patience(
     marker: dict[str, str], tmp_path: Path
 ) -> None:
@@ -266,7 +277,7 @@ def test_a_plugin_that_is_started_by_hand_is_taken_and_nobody_loses_patience(
         assert environment["ODD"] == "it's $HOME"
         assert environment["PLUGIND_PLUGIN"] == "1"
         time.sleep(1)  # longer than the start could have taken
-        with subprocess.Popen([GREETER], env=environment, stdout=subprocess.DEVNULL) as plugin:
+        with by_hand(environment) as plugin:
             socket = run.wait_ready()
             answer = json.loads(call(socket, GREET, '{"name": "Ada"}'))
             assert answer == {"message": "Ahoy, Ada!", "pid": plugin.pid}
@@ -288,7 +299,7 @@ def test_a_plugin_that_is_started_by_hand_is_taken_and_nobody_loses_patience(
                 assert b"greeter" in who
             plugin.kill()
         run.wait(r"^it may be started again$")
-        with subprocess.Popen([GREETER], env=environment, stdout=subprocess.DEVNULL) as plugin:
+        with by_hand(environment) as plugin:
             run.wait(r"STATE READY")
             assert json.loads(call(socket, GREET, "{}"))["pid"] == plugin.pid
             run.interrupt()

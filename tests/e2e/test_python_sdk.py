@@ -27,7 +27,7 @@ def venv(variant: str) -> Path:
 def run(*command: str | Path, cwd: Path, code: int = 0) -> str:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=500 * SLOWNESS)
     assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
+    return done.stderr + done.stdout
 
 
 @pytest.mark.parametrize("variant", PACKAGES)

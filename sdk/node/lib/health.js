@@ -19,7 +19,7 @@ class Health {
       Check: (call, callback) => {
         const { service } = call.request;
         if (!this.#names.has(service)) {
-          callback({ code: NOT_FOUND, details: `unknown service: ${service}` });
+          callback({ code: NOT_FOUND, details: `unknown service: ${service.slice(0, 100)}` });
         } else {
           callback(null, this.#status());
         }
