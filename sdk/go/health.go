@@ -70,7 +70,7 @@ func (h *healthService) look(name string) (now healthpb.HealthCheckResponse_Serv
 func (h *healthService) Check(_ context.Context, request *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
 	now, _, _ := h.look(request.GetService())
 	if now == healthpb.HealthCheckResponse_SERVICE_UNKNOWN {
-		return nil, status.Errorf(codes.NotFound, "no service %q here", request.GetService())
+		return nil, status.Errorf(codes.NotFound, "no service %.100q here", request.GetService())
 	}
 	return &healthpb.HealthCheckResponse{Status: now}, nil
 }
