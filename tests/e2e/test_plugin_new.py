@@ -100,9 +100,10 @@ def test_an_installed_pluginctl_finds_its_templates_sdks_and_plugind(tmp_path: P
     assert refused.returncode == 1
     assert f'no templates at {prefix}/share/plugind/templates: the component "sdk"' in refused.stderr
     install("sdk")
-    for language in LANGUAGES:
+    languages = ("cpp", "go", "node", "python")  # made, not built
+    for language in languages:
         assert make(language).returncode == 0
-    texts = [path.read_text() for path in tmp_path.glob("*/*") if path.parent.name in LANGUAGES]
+    texts = [path.read_text() for path in tmp_path.glob("*/*") if path.parent.name in languages]
     named = {path for text in texts for path in re.findall(rf"{prefix}[\w/.-]*", text)}
     sdks = {f"{prefix}/share/plugind/sdk/{language}" for language in ("go", "node", "python")}
     assert named == {str(prefix), *sdks}
