@@ -139,7 +139,7 @@ class Plugin {
   // The plugin contract: plugin_contract.cc.
   void Negotiate();
   void OnAnswer(const HostOffer& offer, const absl::StatusOr<PluginAnswer>& answer);
-  void HandOver(std::string settings);
+  void HandOver(const std::string& settings);
   // Connects and negotiates anew, while there is time.
   void NegotiateAgain(const absl::Status& why);
   void OnConfigured(const std::string& settings,

@@ -76,7 +76,7 @@ void Plugin::NegotiateAgain(const absl::Status& why) {
   negotiate_again_.Set(around_.loop.clock().Now() + kNegotiateAgain, [this] { ConnectClient(); });
 }
 
-void Plugin::HandOver(std::string settings) {
+void Plugin::HandOver(const std::string& settings) {
   configuring_ = true;
   client_->Configure({settings, record_.terms.capabilities, record_.terms.generation + 1},
                      config_->start_timeout,
