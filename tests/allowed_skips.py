@@ -32,6 +32,11 @@ ALLOWED = [
         "ServeTest.RunningOutOfFdsDelaysConnectionsAndKillsNothing",
         "UBSan itself fails without fds; the stage release runs it",
     ),
+    AllowedSkip(
+        ("release", *SANITIZED),
+        "DialTest.ReachesAListenerOnIpv6",
+        "the machine has no IPv6",
+    ),
 ]
 
 
