@@ -277,7 +277,7 @@ PluginStatus Plugin::Status() const {
     status.settings.emplace();
     status.settings->generation = terms.generation;
     status.settings->accepted_at = terms.settings_at;
-    status.settings->pending = configuring_;
+    status.settings->pending = configuring_ || unanswered_;
     status.settings->refused = record_.refusal;
   }
   return status;

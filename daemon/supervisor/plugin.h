@@ -181,6 +181,7 @@ class Plugin {
   bool stuck_ = false;
   std::string contract_trouble_;   // why a start is not further than negotiate or configure
   bool configuring_ = false;       // Configure is under way
+  bool unanswered_ = false;        // Configure is to be tried again
   std::string accepted_settings_;  // taken last, by whichever process; empty: none
   bool calls_drained_ = false;     // DRAINING only
   bool plugin_drained_ = false;

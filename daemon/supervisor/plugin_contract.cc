@@ -90,6 +90,14 @@ void Plugin::HandOver(const std::string& settings) {
 void Plugin::OnConfigured(const std::string& settings,
                           const absl::StatusOr<std::vector<Violation>>& answer) {
   const bool starting = state() == State::kStarting;
+  // On its way out: its next process is handed what is configured then.
+  if (!starting && state() != State::kReady && state() != State::kUnready) return;
+  if (!starting && absl::IsUnavailable(answer.status())) {
+    // No answer, and no refusal: the connection broke. Either the process is dead, or the next
+    // check of its health connects anew, and this is tried again.
+    unanswered_ = true;
+    return;
+  }
   if (absl::IsUnimplemented(answer.status())) {
     if (settings != "{}") {
       log_->AppendNotice(observe::Level::kWarn, "it has a [config] table and takes no settings");
@@ -145,6 +153,7 @@ void Plugin::TakenOver(const std::string& settings) {
 void Plugin::HandOverWhatIsNew() {
   if (configuring_ || !record_.terms.takes_settings || client_ == nullptr) return;
   if (state() != State::kReady && state() != State::kUnready) return;
+  unanswered_ = false;
   const uint64_t wanted = SettingsFingerprint(config_->settings);
   if (wanted == record_.terms.settings) {
     if (record_.refused_settings == 0) return;

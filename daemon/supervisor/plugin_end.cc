@@ -40,6 +40,7 @@ void Plugin::OnExited(const ExitStatus& status, Instant at) {
   Save();
   Failpoint("exit.recorded");
   configuring_ = false;
+  unanswered_ = false;
   Handle(Input::kExited, reason);
   // Whoever watches is told first: these take longer.
   ladder_.reset();
@@ -82,6 +83,7 @@ void Plugin::ReleaseProcess() {
   record_.services.clear();
   record_.terms = {};
   configuring_ = false;
+  unanswered_ = false;
   record_.rung = StopRung::kNone;
   stuck_ = false;
 }

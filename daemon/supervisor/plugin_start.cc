@@ -186,6 +186,7 @@ void Plugin::OnHealth(HealthVerdict verdict, const std::string& detail) {
   switch (verdict) {
     case HealthVerdict::kServing:
       Handle(Input::kServing, "");
+      if (unanswered_) HandOverWhatIsNew();
       return;
     case HealthVerdict::kNotServing:
       Handle(Input::kNotServing, "its health says NOT_SERVING");

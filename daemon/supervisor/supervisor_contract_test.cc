@@ -231,6 +231,28 @@ TEST_F(ContractTest, AnAnswerThatNeverComesIsARefusalThatSaysSo) {
   EXPECT_THAT(Status("a").settings->refused, HasSubstr("is not known"));
 }
 
+TEST_F(ContractTest, AConnectionThatBreaksUnderConfigureIsNoRefusal) {
+  Manners& a = AddContract("a");
+  Boot();
+  a.judge = [](const SettingsOffer&) { return absl::UnavailableError("the connection broke"); };
+  Reload("a", R"({"n":1})");
+  EXPECT_TRUE(Status("a").settings->pending);
+  EXPECT_EQ(Status("a").settings->refused, "");
+  a.judge = nullptr;
+  Advance(config.plugins["a"].health.interval);
+  EXPECT_FALSE(Status("a").settings->pending);
+  EXPECT_EQ(Status("a").settings->generation, 2U) << "it lives: the next check tried again";
+
+  a.judge = [](const SettingsOffer&) { return absl::UnavailableError("the connection broke"); };
+  Reload("a", R"({"n":2})");
+  a.judge = nullptr;
+  keeper.Exit("a", {.signal = SIGKILL});
+  Advance(seconds(1));
+  EXPECT_EQ(Status("a").state, State::kReady);
+  EXPECT_EQ(a.settings.back().json, R"({"n":2})")
+      << "it died: the next one gets what is configured";
+}
+
 TEST_F(ContractTest, SettingsThatChangedWhileNoPlugindWasThereAreHandedOver) {
   Manners& a = AddContract("a");
   Boot();
