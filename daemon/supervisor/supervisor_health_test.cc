@@ -140,12 +140,14 @@ TEST_F(HealthTest, AWatchThatTakesTheOnlyThreadIsGivenUpForGood) {
   EXPECT_GT(manners("kv").checks, 100) << "Check goes on";
 }
 
-TEST_F(HealthTest, AWatchThatBreaksIsFollowedByACheckAtOnceAndOpenedAgain) {
+TEST_F(HealthTest, AWatchThatBreaksIsFollowedByACheckOnceADeathWouldBeKnownAndOpenedAgain) {
   BootWith("kv");
   const int checks = manners("kv").checks;
   plugind->clients.Push("kv", absl::UnavailableError("the stream broke"));
   Settle();
   EXPECT_EQ(StateOf("kv"), "READY");
+  EXPECT_EQ(manners("kv").checks, checks) << "a dying process is not dialled";
+  Advance(std::chrono::milliseconds(10));
   EXPECT_EQ(manners("kv").checks, checks + 1);
   Advance(seconds(5));
   EXPECT_EQ(manners("kv").watches, 2);
