@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,21 +126,21 @@ func TestCallsPeersByNameAndGoesOnWithTheTrace(t *testing.T) {
 	sample.Register(p, sample.Handlers{"ask": func(ctx context.Context, text string) (string, error) {
 		return sample.Call(ctx, p.Peer("other"), "answer", text)
 	}})
-	var trace []string
+	var came metadata.MD
 	other := sample.Handlers{"answer": func(ctx context.Context, text string) (string, error) {
-		trace = metadata.ValueFromIncomingContext(ctx, "traceparent")
+		came, _ = metadata.FromIncomingContext(ctx)
 		return text + "!", nil
 	}}
 	host := plugindtest.Start(t, p, plugindtest.Peer("other", func(server grpc.ServiceRegistrar) {
 		server.RegisterService(&sample.ServiceDesc, other)
 	}))
-	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	ctx := metadata.AppendToOutgoingContext(t.Context(), "traceparent", parent)
+	const parent, state = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "one=1"
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "traceparent", parent, "tracestate", state)
 	if answer, err := sample.Call(ctx, host.Conn(), "ask", "well"); err != nil || answer != "well!" {
 		t.Fatalf("%q, %v", answer, err)
 	}
-	if len(trace) != 1 || trace[0] != parent {
-		t.Errorf("the peer was called in the trace %q", trace)
+	if !slices.Equal(came.Get("traceparent"), []string{parent}) || !slices.Equal(came.Get("tracestate"), []string{state}) {
+		t.Errorf("the peer was called with %v", came)
 	}
 	if _, err := sample.Call(t.Context(), p.Peer("stranger"), "answer", ""); status.Code(err) != codes.Unavailable {
 		t.Errorf("somebody else's service under another name: %v", err)
@@ -155,6 +156,31 @@ func TestWithoutAHostPeersAreUnavailableAndAStatusDoesNoHarm(t *testing.T) {
 	}
 	if err := p.SetStatus(t.Context(), "alone"); err != nil {
 		t.Error(err)
+	}
+	if _, err := p.Identity(t.Context()); status.Code(err) != codes.Unavailable {
+		t.Errorf("Identity ends with %v", err)
+	}
+	if _, err := p.Peers(t.Context()); status.Code(err) != codes.Unavailable {
+		t.Errorf("Peers ends with %v", err)
+	}
+}
+
+func TestTheHostSaysWhoThePluginIsAndWhomItMayCall(t *testing.T) {
+	p := plugind.New("sample", "1.0.0").ProtocolVersion(3).Requires("sample.host", "1.2")
+	plugindtest.Start(t, p, plugindtest.Offer("sample.host", "1.7"),
+		plugindtest.Peer("other", func(server grpc.ServiceRegistrar) {
+			server.RegisterService(&sample.ServiceDesc, sample.Handlers{})
+		}))
+	identity, err := p.Identity(t.Context())
+	if err != nil || identity.Name != "sample" || identity.Instance == "" || identity.ProtocolVersion != 3 ||
+		identity.Capabilities["sample.host"] != "1.2" || identity.Host != "plugindtest" || identity.HostVersion == "" {
+		t.Errorf("%+v, %v", identity, err)
+	}
+	want := []plugind.Peer{{
+		Name: "other", State: "READY", Services: []string{sample.ServiceDesc.ServiceName}, Methods: []string{"*"},
+	}}
+	if peers, err := p.Peers(t.Context()); err != nil || !reflect.DeepEqual(peers, want) {
+		t.Errorf("%+v, %v", peers, err)
 	}
 }
 

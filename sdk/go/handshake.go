@@ -46,15 +46,37 @@ func (o offer) checkSupported() error {
 }
 
 // chooseVersion is the highest of own, which is sorted, that is offered; else the lowest, which lets the host refuse.
-func chooseVersion(offered string, own []int) int {
+func chooseVersion(offered, own []int) int {
 	for _, version := range slices.Backward(own) {
-		for entry := range strings.SplitSeq(offered, ",") {
-			if number, err := strconv.Atoi(strings.TrimSpace(entry)); err == nil && number == version {
-				return version
-			}
+		if slices.Contains(offered, version) {
+			return version
 		}
 	}
 	return own[0]
+}
+
+// versions are those that the host offers, ascending; what is no number is left out.
+func (o offer) versions() []int {
+	var offered []int
+	for entry := range strings.SplitSeq(o.protocolVersions, ",") {
+		if number, err := strconv.Atoi(strings.TrimSpace(entry)); err == nil {
+			offered = append(offered, number)
+		}
+	}
+	slices.Sort(offered)
+	return slices.Compact(offered)
+}
+
+// mismatch is the line for whoever reads why the host refuses the plugin.
+func mismatch(name string, offered, own []int) string {
+	list := func(versions []int) string {
+		words := make([]string, len(versions))
+		for i, version := range versions {
+			words[i] = strconv.Itoa(version)
+		}
+		return strings.Join(words, ", ")
+	}
+	return name + " serves protocol versions " + list(own) + "; its host offers " + list(offered) + "\n"
 }
 
 // handshakeLine is what the host reads on stdout. certificate: base64 of the DER, or "" without TLS.

@@ -22,6 +22,12 @@ func init() {
 			<-p.stop.asked
 			s.end(p.shutdownTimeout, func() {})
 		}()
-		return &testhook.Served{Address: s.address(), Stop: p.Stop, Ended: ended}, nil
+		versions := p.versions()
+		return &testhook.Served{
+			Address:         s.address(),
+			ProtocolVersion: uint32(versions[len(versions)-1]),
+			Stop:            p.Stop,
+			Ended:           ended,
+		}, nil
 	}
 }

@@ -18,8 +18,27 @@ import (
 	"github.com/plugind/plugind/sdk/go/hostv1"
 )
 
-// statusLimit bounds SetStatus where its caller does not.
-const statusLimit = 2 * time.Second
+// hostLimit bounds what is asked of the host where its caller does not.
+const hostLimit = 2 * time.Second
+
+// Identity is who the plugin is to its host, and what was agreed with it.
+type Identity struct {
+	Name            string // the host's name for the plugin
+	Instance        string // this process
+	ProtocolVersion int
+	Capabilities    map[string]string // agreed ones, with their versions
+	Host            string            // "plugind"
+	HostVersion     string
+}
+
+// Peer is a plugin that this one may call.
+type Peer struct {
+	Name     string
+	State    string // as `pluginctl status` says it: READY, BACKOFF, …
+	Version  string // what the peer says of itself; may be empty
+	Services []string
+	Methods  []string // what may be called: "*", or "pkg.Service/Method", "pkg.Service/*"
+}
 
 // Peer is a channel to another plugin of the same plugind, for stubs of any service. Calls carry on the trace of the
 // call that they are made for, if its context is theirs. Which peers may be called is in [access] of the plugin's
@@ -29,10 +48,49 @@ func (p *Plugin) Peer(name string) *grpc.ClientConn {
 	return p.peers.channel(name)
 }
 
-// Host is what plugind itself offers a plugin: who it is, and which peers it may call. Hosts other than plugind have
-// none: its calls end UNAVAILABLE.
+// Host is what plugind itself offers a plugin, as it stands on the wire; Identity, Peers and SetStatus are easier. Hosts
+// other than plugind have none: its calls end UNAVAILABLE.
 func (p *Plugin) Host() hostv1.HostClient {
 	return hostv1.NewHostClient(p.peers.channel(""))
+}
+
+// Identity asks the host who this plugin is, within 2 s. Under a host other than plugind it fails, UNAVAILABLE.
+func (p *Plugin) Identity(ctx context.Context) (Identity, error) {
+	ctx, cancel := context.WithTimeout(ctx, hostLimit)
+	defer cancel()
+	self, err := p.Host().GetSelf(ctx, &hostv1.GetSelfRequest{})
+	if err != nil {
+		return Identity{}, err
+	}
+	return Identity{
+		Name:            self.GetName(),
+		Instance:        self.GetInstance(),
+		ProtocolVersion: int(self.GetProtocolVersion()),
+		Capabilities:    self.GetCapabilities(),
+		Host:            self.GetHost(),
+		HostVersion:     self.GetHostVersion(),
+	}, nil
+}
+
+// Peers asks the host which plugins this one may call, in order of name, and fails as Identity does.
+func (p *Plugin) Peers(ctx context.Context) ([]Peer, error) {
+	ctx, cancel := context.WithTimeout(ctx, hostLimit)
+	defer cancel()
+	listed, err := p.Host().ListPeers(ctx, &hostv1.ListPeersRequest{})
+	if err != nil {
+		return nil, err
+	}
+	peers := make([]Peer, 0, len(listed.GetPeers()))
+	for _, each := range listed.GetPeers() {
+		peers = append(peers, Peer{
+			Name:     each.GetName(),
+			State:    each.GetState(),
+			Version:  each.GetVersion(),
+			Services: each.GetServices(),
+			Methods:  each.GetMethods(),
+		})
+	}
+	return peers, nil
 }
 
 // SetStatus puts a line of the plugin's own into `pluginctl status`, until the next one; at most 1,024 bytes. A host that
@@ -41,7 +99,7 @@ func (p *Plugin) SetStatus(ctx context.Context, text string) error {
 	if !p.peers.known() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+	ctx, cancel := context.WithTimeout(ctx, hostLimit)
 	defer cancel()
 	_, err := p.Host().SetStatus(ctx, &hostv1.SetStatusRequest{Text: text})
 	if status.Code(err) == codes.Unimplemented {

@@ -100,7 +100,11 @@ func (p *Plugin) serveProcess(o offer) error {
 	if err != nil {
 		return failed(err)
 	}
-	version := chooseVersion(o.protocolVersions, p.versions())
+	offered, own := o.versions(), p.versions()
+	version := chooseVersion(offered, own)
+	if len(offered) > 0 && !slices.Contains(offered, version) {
+		_, _ = os.Stderr.WriteString(mismatch(p.name, offered, own)) // the handshake says it too
+	}
 	if _, err := io.WriteString(handshake, handshakeLine(version, s.address(), s.certificate)); err != nil {
 		s.end(0, func() {})
 		return failed(fmt.Errorf("write the handshake to stdout: %w", err))

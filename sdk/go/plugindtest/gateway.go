@@ -29,6 +29,7 @@ type gateway struct {
 
 	mu     sync.Mutex
 	status string
+	self   *hostv1.GetSelfResponse
 }
 
 // owned notes whose services are registered.
@@ -44,7 +45,7 @@ func (o owned) RegisterService(desc *grpc.ServiceDesc, impl any) {
 }
 
 func newGateway(peers []peer) *gateway {
-	g := &gateway{owners: map[string]string{}}
+	g := &gateway{owners: map[string]string{}, self: &hostv1.GetSelfResponse{}}
 	g.server = grpc.NewServer(
 		grpc.UnaryInterceptor(func(
 			ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler,
@@ -105,6 +106,19 @@ func (g *gateway) lastStatus() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.status
+}
+
+// knows says who the plugin is.
+func (g *gateway) knows(self *hostv1.GetSelfResponse) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.self = self
+}
+
+func (g *gateway) GetSelf(context.Context, *hostv1.GetSelfRequest) (*hostv1.GetSelfResponse, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.self, nil
 }
 
 func (g *gateway) ListPeers(context.Context, *hostv1.ListPeersRequest) (*hostv1.ListPeersResponse, error) {

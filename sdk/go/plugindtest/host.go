@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	plugind "github.com/plugind/plugind/sdk/go"
+	"github.com/plugind/plugind/sdk/go/hostv1"
 	"github.com/plugind/plugind/sdk/go/internal/testhook"
 	"github.com/plugind/plugind/sdk/go/pluginv1"
 )
@@ -113,6 +114,14 @@ func Start(t testing.TB, p *plugind.Plugin, given ...Option) *Host {
 	if h.agreed, err = agree(o.offers, h.answer.GetCapabilities()); err != nil {
 		t.Fatal(err)
 	}
+	h.gateway.knows(&hostv1.GetSelfResponse{
+		Name:            h.answer.GetName(),
+		Instance:        "test",
+		ProtocolVersion: h.served.ProtocolVersion,
+		Capabilities:    h.agreed,
+		Host:            "plugindtest",
+		HostVersion:     plugind.SDKVersion,
+	})
 	if err := h.Configure(o.settings); err != nil {
 		t.Fatalf("the plugin refuses its settings: %v", err)
 	}

@@ -75,6 +75,9 @@ func (p *parity) Log(_ context.Context, request *paritypb.LogRequest) (*paritypb
 func (p *parity) CallPeer(ctx context.Context, request *paritypb.CallPeerRequest) (*paritypb.CallPeerResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
+	for key, value := range request.GetMetadata() {
+		ctx = metadata.AppendToOutgoingContext(ctx, key, value)
+	}
 	peer := paritypb.NewParityClient(p.plugin.Peer(request.GetName()))
 	echo, err := peer.Echo(ctx, &paritypb.EchoRequest{Text: request.GetText()})
 	if err != nil {
@@ -95,6 +98,32 @@ func (p *parity) Settings(context.Context, *paritypb.SettingsRequest) (*paritypb
 		return nil, err
 	}
 	return &paritypb.SettingsResponse{Json: string(text)}, nil
+}
+
+func (p *parity) AskHost(ctx context.Context, _ *paritypb.AskHostRequest) (*paritypb.AskHostResponse, error) {
+	identity, err := p.plugin.Identity(ctx)
+	if err != nil {
+		return unanswered(err), nil
+	}
+	peers, err := p.plugin.Peers(ctx)
+	if err != nil {
+		return unanswered(err), nil
+	}
+	answer := &paritypb.AskHostResponse{Identity: &paritypb.Identity{
+		Name: identity.Name, Instance: identity.Instance, ProtocolVersion: uint32(identity.ProtocolVersion),
+		Capabilities: identity.Capabilities, Host: identity.Host, HostVersion: identity.HostVersion,
+	}}
+	for _, each := range peers {
+		answer.Peers = append(answer.Peers, &paritypb.Peer{
+			Name: each.Name, State: each.State, Version: each.Version, Services: each.Services, Methods: each.Methods,
+		})
+	}
+	return answer, nil
+}
+
+func unanswered(err error) *paritypb.AskHostResponse {
+	said := status.Convert(err)
+	return &paritypb.AskHostResponse{Code: int32(said.Code()), Message: said.Message()}
 }
 
 func (p *parity) SetStatus(ctx context.Context, request *paritypb.SetStatusRequest) (*paritypb.SetStatusResponse, error) {

@@ -4,9 +4,10 @@ package testhook
 
 // Served is a plugin that runs.
 type Served struct {
-	Address string          // of its socket
-	Stop    func()          // asks it to end
-	Ended   <-chan struct{} // closed when it has
+	Address         string          // of its socket
+	ProtocolVersion uint32          // the highest that it serves
+	Stop            func()          // asks it to end
+	Ended           <-chan struct{} // closed when it has
 }
 
 // Serve is set by package plugind. It serves a *plugind.Plugin without cookie, signals or handshake: on a socket in

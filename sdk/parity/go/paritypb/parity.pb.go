@@ -389,9 +389,11 @@ func (*LogResponse) Descriptor() ([]byte, []int) {
 }
 
 type CallPeerRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Text  string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// What the author adds to that call's metadata.
+	Metadata      map[string]string `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -438,6 +440,13 @@ func (x *CallPeerRequest) GetText() string {
 		return x.Text
 	}
 	return ""
+}
+
+func (x *CallPeerRequest) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
 }
 
 type CallPeerResponse struct {
@@ -672,6 +681,274 @@ func (x *SettingsResponse) GetJson() string {
 	return ""
 }
 
+type AskHostRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskHostRequest) Reset() {
+	*x = AskHostRequest{}
+	mi := &file_parity_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskHostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskHostRequest) ProtoMessage() {}
+
+func (x *AskHostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parity_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskHostRequest.ProtoReflect.Descriptor instead.
+func (*AskHostRequest) Descriptor() ([]byte, []int) {
+	return file_parity_proto_rawDescGZIP(), []int{14}
+}
+
+type AskHostResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The gRPC status of the first of the two that failed; 0: neither did. 14 (UNAVAILABLE): there is no host to ask.
+	Code    int32  `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// With OK.
+	Identity      *Identity `protobuf:"bytes,3,opt,name=identity,proto3" json:"identity,omitempty"`
+	Peers         []*Peer   `protobuf:"bytes,4,rep,name=peers,proto3" json:"peers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskHostResponse) Reset() {
+	*x = AskHostResponse{}
+	mi := &file_parity_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskHostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskHostResponse) ProtoMessage() {}
+
+func (x *AskHostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parity_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskHostResponse.ProtoReflect.Descriptor instead.
+func (*AskHostResponse) Descriptor() ([]byte, []int) {
+	return file_parity_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *AskHostResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *AskHostResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *AskHostResponse) GetIdentity() *Identity {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
+}
+
+func (x *AskHostResponse) GetPeers() []*Peer {
+	if x != nil {
+		return x.Peers
+	}
+	return nil
+}
+
+// As in plugind.host.v1.GetSelfResponse.
+type Identity struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Name            string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Instance        string                 `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	ProtocolVersion uint32                 `protobuf:"varint,3,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
+	Capabilities    map[string]string      `protobuf:"bytes,4,rep,name=capabilities,proto3" json:"capabilities,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Host            string                 `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
+	HostVersion     string                 `protobuf:"bytes,6,opt,name=host_version,json=hostVersion,proto3" json:"host_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Identity) Reset() {
+	*x = Identity{}
+	mi := &file_parity_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Identity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Identity) ProtoMessage() {}
+
+func (x *Identity) ProtoReflect() protoreflect.Message {
+	mi := &file_parity_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Identity.ProtoReflect.Descriptor instead.
+func (*Identity) Descriptor() ([]byte, []int) {
+	return file_parity_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Identity) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Identity) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *Identity) GetProtocolVersion() uint32 {
+	if x != nil {
+		return x.ProtocolVersion
+	}
+	return 0
+}
+
+func (x *Identity) GetCapabilities() map[string]string {
+	if x != nil {
+		return x.Capabilities
+	}
+	return nil
+}
+
+func (x *Identity) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Identity) GetHostVersion() string {
+	if x != nil {
+		return x.HostVersion
+	}
+	return ""
+}
+
+// As in plugind.host.v1.
+type Peer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	Services      []string               `protobuf:"bytes,4,rep,name=services,proto3" json:"services,omitempty"`
+	Methods       []string               `protobuf:"bytes,5,rep,name=methods,proto3" json:"methods,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Peer) Reset() {
+	*x = Peer{}
+	mi := &file_parity_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Peer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Peer) ProtoMessage() {}
+
+func (x *Peer) ProtoReflect() protoreflect.Message {
+	mi := &file_parity_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Peer.ProtoReflect.Descriptor instead.
+func (*Peer) Descriptor() ([]byte, []int) {
+	return file_parity_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Peer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Peer) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Peer) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Peer) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *Peer) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
 type SetStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
@@ -681,7 +958,7 @@ type SetStatusRequest struct {
 
 func (x *SetStatusRequest) Reset() {
 	*x = SetStatusRequest{}
-	mi := &file_parity_proto_msgTypes[14]
+	mi := &file_parity_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +970,7 @@ func (x *SetStatusRequest) String() string {
 func (*SetStatusRequest) ProtoMessage() {}
 
 func (x *SetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parity_proto_msgTypes[14]
+	mi := &file_parity_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +983,7 @@ func (x *SetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetStatusRequest.ProtoReflect.Descriptor instead.
 func (*SetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_parity_proto_rawDescGZIP(), []int{14}
+	return file_parity_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SetStatusRequest) GetText() string {
@@ -724,7 +1001,7 @@ type SetStatusResponse struct {
 
 func (x *SetStatusResponse) Reset() {
 	*x = SetStatusResponse{}
-	mi := &file_parity_proto_msgTypes[15]
+	mi := &file_parity_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -736,7 +1013,7 @@ func (x *SetStatusResponse) String() string {
 func (*SetStatusResponse) ProtoMessage() {}
 
 func (x *SetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parity_proto_msgTypes[15]
+	mi := &file_parity_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -749,7 +1026,7 @@ func (x *SetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetStatusResponse.ProtoReflect.Descriptor instead.
 func (*SetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_parity_proto_rawDescGZIP(), []int{15}
+	return file_parity_proto_rawDescGZIP(), []int{19}
 }
 
 type SetServingRequest struct {
@@ -761,7 +1038,7 @@ type SetServingRequest struct {
 
 func (x *SetServingRequest) Reset() {
 	*x = SetServingRequest{}
-	mi := &file_parity_proto_msgTypes[16]
+	mi := &file_parity_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -773,7 +1050,7 @@ func (x *SetServingRequest) String() string {
 func (*SetServingRequest) ProtoMessage() {}
 
 func (x *SetServingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parity_proto_msgTypes[16]
+	mi := &file_parity_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -786,7 +1063,7 @@ func (x *SetServingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetServingRequest.ProtoReflect.Descriptor instead.
 func (*SetServingRequest) Descriptor() ([]byte, []int) {
-	return file_parity_proto_rawDescGZIP(), []int{16}
+	return file_parity_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SetServingRequest) GetServing() bool {
@@ -804,7 +1081,7 @@ type SetServingResponse struct {
 
 func (x *SetServingResponse) Reset() {
 	*x = SetServingResponse{}
-	mi := &file_parity_proto_msgTypes[17]
+	mi := &file_parity_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +1093,7 @@ func (x *SetServingResponse) String() string {
 func (*SetServingResponse) ProtoMessage() {}
 
 func (x *SetServingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parity_proto_msgTypes[17]
+	mi := &file_parity_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +1106,7 @@ func (x *SetServingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetServingResponse.ProtoReflect.Descriptor instead.
 func (*SetServingResponse) Descriptor() ([]byte, []int) {
-	return file_parity_proto_rawDescGZIP(), []int{17}
+	return file_parity_proto_rawDescGZIP(), []int{21}
 }
 
 type StopRequest struct {
@@ -840,7 +1117,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_parity_proto_msgTypes[18]
+	mi := &file_parity_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +1129,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parity_proto_msgTypes[18]
+	mi := &file_parity_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +1142,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_parity_proto_rawDescGZIP(), []int{18}
+	return file_parity_proto_rawDescGZIP(), []int{22}
 }
 
 type StopResponse struct {
@@ -876,7 +1153,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_parity_proto_msgTypes[19]
+	mi := &file_parity_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +1165,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parity_proto_msgTypes[19]
+	mi := &file_parity_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1178,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_parity_proto_rawDescGZIP(), []int{19}
+	return file_parity_proto_rawDescGZIP(), []int{23}
 }
 
 var File_parity_proto protoreflect.FileDescriptor
@@ -932,10 +1209,14 @@ const file_parity_proto_rawDesc = "" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\r\n" +
-	"\vLogResponse\"9\n" +
+	"\vLogResponse\"\xbc\x01\n" +
 	"\x0fCallPeerRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"m\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12D\n" +
+	"\bmetadata\x18\x03 \x03(\v2(.parity.v1.CallPeerRequest.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"m\n" +
 	"\x10CallPeerResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12+\n" +
@@ -948,7 +1229,29 @@ const file_parity_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\tR\aversion\"\x11\n" +
 	"\x0fSettingsRequest\"&\n" +
 	"\x10SettingsResponse\x12\x12\n" +
-	"\x04json\x18\x01 \x01(\tR\x04json\"&\n" +
+	"\x04json\x18\x01 \x01(\tR\x04json\"\x10\n" +
+	"\x0eAskHostRequest\"\x97\x01\n" +
+	"\x0fAskHostResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12/\n" +
+	"\bidentity\x18\x03 \x01(\v2\x13.parity.v1.IdentityR\bidentity\x12%\n" +
+	"\x05peers\x18\x04 \x03(\v2\x0f.parity.v1.PeerR\x05peers\"\xa8\x02\n" +
+	"\bIdentity\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\x12)\n" +
+	"\x10protocol_version\x18\x03 \x01(\rR\x0fprotocolVersion\x12I\n" +
+	"\fcapabilities\x18\x04 \x03(\v2%.parity.v1.Identity.CapabilitiesEntryR\fcapabilities\x12\x12\n" +
+	"\x04host\x18\x05 \x01(\tR\x04host\x12!\n" +
+	"\fhost_version\x18\x06 \x01(\tR\vhostVersion\x1a?\n" +
+	"\x11CapabilitiesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x80\x01\n" +
+	"\x04Peer\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x1a\n" +
+	"\bservices\x18\x04 \x03(\tR\bservices\x12\x18\n" +
+	"\amethods\x18\x05 \x03(\tR\amethods\"&\n" +
 	"\x10SetStatusRequest\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\"\x13\n" +
 	"\x11SetStatusResponse\"-\n" +
@@ -956,7 +1259,7 @@ const file_parity_proto_rawDesc = "" +
 	"\aserving\x18\x01 \x01(\bR\aserving\"\x14\n" +
 	"\x12SetServingResponse\"\r\n" +
 	"\vStopRequest\"\x0e\n" +
-	"\fStopResponse2\x84\x05\n" +
+	"\fStopResponse2\xc6\x05\n" +
 	"\x06Parity\x127\n" +
 	"\x04Echo\x12\x16.parity.v1.EchoRequest\x1a\x17.parity.v1.EchoResponse\x12:\n" +
 	"\x05Sleep\x12\x17.parity.v1.SleepRequest\x1a\x18.parity.v1.SleepResponse\x12:\n" +
@@ -964,7 +1267,8 @@ const file_parity_proto_rawDesc = "" +
 	"\x03Log\x12\x15.parity.v1.LogRequest\x1a\x16.parity.v1.LogResponse\x12C\n" +
 	"\bCallPeer\x12\x1a.parity.v1.CallPeerRequest\x1a\x1b.parity.v1.CallPeerResponse\x12=\n" +
 	"\x06Agreed\x12\x18.parity.v1.AgreedRequest\x1a\x19.parity.v1.AgreedResponse\x12C\n" +
-	"\bSettings\x12\x1a.parity.v1.SettingsRequest\x1a\x1b.parity.v1.SettingsResponse\x12F\n" +
+	"\bSettings\x12\x1a.parity.v1.SettingsRequest\x1a\x1b.parity.v1.SettingsResponse\x12@\n" +
+	"\aAskHost\x12\x19.parity.v1.AskHostRequest\x1a\x1a.parity.v1.AskHostResponse\x12F\n" +
 	"\tSetStatus\x12\x1b.parity.v1.SetStatusRequest\x1a\x1c.parity.v1.SetStatusResponse\x12I\n" +
 	"\n" +
 	"SetServing\x12\x1c.parity.v1.SetServingRequest\x1a\x1d.parity.v1.SetServingResponse\x127\n" +
@@ -982,7 +1286,7 @@ func file_parity_proto_rawDescGZIP() []byte {
 	return file_parity_proto_rawDescData
 }
 
-var file_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_parity_proto_goTypes = []any{
 	(*EchoRequest)(nil),        // 0: parity.v1.EchoRequest
 	(*EchoResponse)(nil),       // 1: parity.v1.EchoResponse
@@ -998,44 +1302,56 @@ var file_parity_proto_goTypes = []any{
 	(*AgreedResponse)(nil),     // 11: parity.v1.AgreedResponse
 	(*SettingsRequest)(nil),    // 12: parity.v1.SettingsRequest
 	(*SettingsResponse)(nil),   // 13: parity.v1.SettingsResponse
-	(*SetStatusRequest)(nil),   // 14: parity.v1.SetStatusRequest
-	(*SetStatusResponse)(nil),  // 15: parity.v1.SetStatusResponse
-	(*SetServingRequest)(nil),  // 16: parity.v1.SetServingRequest
-	(*SetServingResponse)(nil), // 17: parity.v1.SetServingResponse
-	(*StopRequest)(nil),        // 18: parity.v1.StopRequest
-	(*StopResponse)(nil),       // 19: parity.v1.StopResponse
-	nil,                        // 20: parity.v1.EchoResponse.MetadataEntry
-	nil,                        // 21: parity.v1.LogRequest.FieldsEntry
+	(*AskHostRequest)(nil),     // 14: parity.v1.AskHostRequest
+	(*AskHostResponse)(nil),    // 15: parity.v1.AskHostResponse
+	(*Identity)(nil),           // 16: parity.v1.Identity
+	(*Peer)(nil),               // 17: parity.v1.Peer
+	(*SetStatusRequest)(nil),   // 18: parity.v1.SetStatusRequest
+	(*SetStatusResponse)(nil),  // 19: parity.v1.SetStatusResponse
+	(*SetServingRequest)(nil),  // 20: parity.v1.SetServingRequest
+	(*SetServingResponse)(nil), // 21: parity.v1.SetServingResponse
+	(*StopRequest)(nil),        // 22: parity.v1.StopRequest
+	(*StopResponse)(nil),       // 23: parity.v1.StopResponse
+	nil,                        // 24: parity.v1.EchoResponse.MetadataEntry
+	nil,                        // 25: parity.v1.LogRequest.FieldsEntry
+	nil,                        // 26: parity.v1.CallPeerRequest.MetadataEntry
+	nil,                        // 27: parity.v1.Identity.CapabilitiesEntry
 }
 var file_parity_proto_depIdxs = []int32{
-	20, // 0: parity.v1.EchoResponse.metadata:type_name -> parity.v1.EchoResponse.MetadataEntry
-	21, // 1: parity.v1.LogRequest.fields:type_name -> parity.v1.LogRequest.FieldsEntry
-	1,  // 2: parity.v1.CallPeerResponse.echo:type_name -> parity.v1.EchoResponse
-	0,  // 3: parity.v1.Parity.Echo:input_type -> parity.v1.EchoRequest
-	2,  // 4: parity.v1.Parity.Sleep:input_type -> parity.v1.SleepRequest
-	4,  // 5: parity.v1.Parity.Print:input_type -> parity.v1.PrintRequest
-	6,  // 6: parity.v1.Parity.Log:input_type -> parity.v1.LogRequest
-	8,  // 7: parity.v1.Parity.CallPeer:input_type -> parity.v1.CallPeerRequest
-	10, // 8: parity.v1.Parity.Agreed:input_type -> parity.v1.AgreedRequest
-	12, // 9: parity.v1.Parity.Settings:input_type -> parity.v1.SettingsRequest
-	14, // 10: parity.v1.Parity.SetStatus:input_type -> parity.v1.SetStatusRequest
-	16, // 11: parity.v1.Parity.SetServing:input_type -> parity.v1.SetServingRequest
-	18, // 12: parity.v1.Parity.Stop:input_type -> parity.v1.StopRequest
-	1,  // 13: parity.v1.Parity.Echo:output_type -> parity.v1.EchoResponse
-	3,  // 14: parity.v1.Parity.Sleep:output_type -> parity.v1.SleepResponse
-	5,  // 15: parity.v1.Parity.Print:output_type -> parity.v1.PrintResponse
-	7,  // 16: parity.v1.Parity.Log:output_type -> parity.v1.LogResponse
-	9,  // 17: parity.v1.Parity.CallPeer:output_type -> parity.v1.CallPeerResponse
-	11, // 18: parity.v1.Parity.Agreed:output_type -> parity.v1.AgreedResponse
-	13, // 19: parity.v1.Parity.Settings:output_type -> parity.v1.SettingsResponse
-	15, // 20: parity.v1.Parity.SetStatus:output_type -> parity.v1.SetStatusResponse
-	17, // 21: parity.v1.Parity.SetServing:output_type -> parity.v1.SetServingResponse
-	19, // 22: parity.v1.Parity.Stop:output_type -> parity.v1.StopResponse
-	13, // [13:23] is the sub-list for method output_type
-	3,  // [3:13] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	24, // 0: parity.v1.EchoResponse.metadata:type_name -> parity.v1.EchoResponse.MetadataEntry
+	25, // 1: parity.v1.LogRequest.fields:type_name -> parity.v1.LogRequest.FieldsEntry
+	26, // 2: parity.v1.CallPeerRequest.metadata:type_name -> parity.v1.CallPeerRequest.MetadataEntry
+	1,  // 3: parity.v1.CallPeerResponse.echo:type_name -> parity.v1.EchoResponse
+	16, // 4: parity.v1.AskHostResponse.identity:type_name -> parity.v1.Identity
+	17, // 5: parity.v1.AskHostResponse.peers:type_name -> parity.v1.Peer
+	27, // 6: parity.v1.Identity.capabilities:type_name -> parity.v1.Identity.CapabilitiesEntry
+	0,  // 7: parity.v1.Parity.Echo:input_type -> parity.v1.EchoRequest
+	2,  // 8: parity.v1.Parity.Sleep:input_type -> parity.v1.SleepRequest
+	4,  // 9: parity.v1.Parity.Print:input_type -> parity.v1.PrintRequest
+	6,  // 10: parity.v1.Parity.Log:input_type -> parity.v1.LogRequest
+	8,  // 11: parity.v1.Parity.CallPeer:input_type -> parity.v1.CallPeerRequest
+	10, // 12: parity.v1.Parity.Agreed:input_type -> parity.v1.AgreedRequest
+	12, // 13: parity.v1.Parity.Settings:input_type -> parity.v1.SettingsRequest
+	14, // 14: parity.v1.Parity.AskHost:input_type -> parity.v1.AskHostRequest
+	18, // 15: parity.v1.Parity.SetStatus:input_type -> parity.v1.SetStatusRequest
+	20, // 16: parity.v1.Parity.SetServing:input_type -> parity.v1.SetServingRequest
+	22, // 17: parity.v1.Parity.Stop:input_type -> parity.v1.StopRequest
+	1,  // 18: parity.v1.Parity.Echo:output_type -> parity.v1.EchoResponse
+	3,  // 19: parity.v1.Parity.Sleep:output_type -> parity.v1.SleepResponse
+	5,  // 20: parity.v1.Parity.Print:output_type -> parity.v1.PrintResponse
+	7,  // 21: parity.v1.Parity.Log:output_type -> parity.v1.LogResponse
+	9,  // 22: parity.v1.Parity.CallPeer:output_type -> parity.v1.CallPeerResponse
+	11, // 23: parity.v1.Parity.Agreed:output_type -> parity.v1.AgreedResponse
+	13, // 24: parity.v1.Parity.Settings:output_type -> parity.v1.SettingsResponse
+	15, // 25: parity.v1.Parity.AskHost:output_type -> parity.v1.AskHostResponse
+	19, // 26: parity.v1.Parity.SetStatus:output_type -> parity.v1.SetStatusResponse
+	21, // 27: parity.v1.Parity.SetServing:output_type -> parity.v1.SetServingResponse
+	23, // 28: parity.v1.Parity.Stop:output_type -> parity.v1.StopResponse
+	18, // [18:29] is the sub-list for method output_type
+	7,  // [7:18] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_parity_proto_init() }
@@ -1049,7 +1365,7 @@ func file_parity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parity_proto_rawDesc), len(file_parity_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

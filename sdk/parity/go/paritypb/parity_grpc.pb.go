@@ -29,6 +29,7 @@ const (
 	Parity_CallPeer_FullMethodName   = "/parity.v1.Parity/CallPeer"
 	Parity_Agreed_FullMethodName     = "/parity.v1.Parity/Agreed"
 	Parity_Settings_FullMethodName   = "/parity.v1.Parity/Settings"
+	Parity_AskHost_FullMethodName    = "/parity.v1.Parity/AskHost"
 	Parity_SetStatus_FullMethodName  = "/parity.v1.Parity/SetStatus"
 	Parity_SetServing_FullMethodName = "/parity.v1.Parity/SetServing"
 	Parity_Stop_FullMethodName       = "/parity.v1.Parity/Stop"
@@ -52,6 +53,8 @@ type ParityClient interface {
 	Agreed(ctx context.Context, in *AgreedRequest, opts ...grpc.CallOption) (*AgreedResponse, error)
 	// The SDK's settings().
 	Settings(ctx context.Context, in *SettingsRequest, opts ...grpc.CallOption) (*SettingsResponse, error)
+	// The SDK's identity(), then its peers(), and how that went. Its own status is OK either way.
+	AskHost(ctx context.Context, in *AskHostRequest, opts ...grpc.CallOption) (*AskHostResponse, error)
 	// The SDK's set_status(text).
 	SetStatus(ctx context.Context, in *SetStatusRequest, opts ...grpc.CallOption) (*SetStatusResponse, error)
 	// The SDK's set_serving(serving).
@@ -138,6 +141,16 @@ func (c *parityClient) Settings(ctx context.Context, in *SettingsRequest, opts .
 	return out, nil
 }
 
+func (c *parityClient) AskHost(ctx context.Context, in *AskHostRequest, opts ...grpc.CallOption) (*AskHostResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AskHostResponse)
+	err := c.cc.Invoke(ctx, Parity_AskHost_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *parityClient) SetStatus(ctx context.Context, in *SetStatusRequest, opts ...grpc.CallOption) (*SetStatusResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SetStatusResponse)
@@ -186,6 +199,8 @@ type ParityServer interface {
 	Agreed(context.Context, *AgreedRequest) (*AgreedResponse, error)
 	// The SDK's settings().
 	Settings(context.Context, *SettingsRequest) (*SettingsResponse, error)
+	// The SDK's identity(), then its peers(), and how that went. Its own status is OK either way.
+	AskHost(context.Context, *AskHostRequest) (*AskHostResponse, error)
 	// The SDK's set_status(text).
 	SetStatus(context.Context, *SetStatusRequest) (*SetStatusResponse, error)
 	// The SDK's set_serving(serving).
@@ -222,6 +237,9 @@ func (UnimplementedParityServer) Agreed(context.Context, *AgreedRequest) (*Agree
 }
 func (UnimplementedParityServer) Settings(context.Context, *SettingsRequest) (*SettingsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Settings not implemented")
+}
+func (UnimplementedParityServer) AskHost(context.Context, *AskHostRequest) (*AskHostResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AskHost not implemented")
 }
 func (UnimplementedParityServer) SetStatus(context.Context, *SetStatusRequest) (*SetStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetStatus not implemented")
@@ -379,6 +397,24 @@ func _Parity_Settings_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Parity_AskHost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AskHostRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ParityServer).AskHost(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Parity_AskHost_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ParityServer).AskHost(ctx, req.(*AskHostRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Parity_SetStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SetStatusRequest)
 	if err := dec(in); err != nil {
@@ -467,6 +503,10 @@ var Parity_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Settings",
 			Handler:    _Parity_Settings_Handler,
+		},
+		{
+			MethodName: "AskHost",
+			Handler:    _Parity_AskHost_Handler,
 		},
 		{
 			MethodName: "SetStatus",
