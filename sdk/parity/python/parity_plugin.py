@@ -19,6 +19,13 @@ SCHEMA = {
 PEER_SECONDS = 3
 
 
+def status(error: Exception) -> tuple[int, str]:
+    """The gRPC status with which a call to a peer or to the host has failed."""
+    if isinstance(error, grpc.RpcError):
+        return error.code().value[0], error.details()
+    return grpc.StatusCode.UNAVAILABLE.value[0], str(error)
+
+
 class Parity(parity_pb2_grpc.ParityServicer):
     def __init__(self, plugin: plugind.Plugin) -> None:
         self.plugin = plugin
@@ -48,14 +55,28 @@ class Parity(parity_pb2_grpc.ParityServicer):
     ) -> pb.CallPeerResponse:
         try:
             peer = parity_pb2_grpc.ParityStub(self.plugin.peer(request.name))
-            echo = peer.Echo(pb.EchoRequest(text=request.text), timeout=PEER_SECONDS)
-        except plugind.NoHost as error:
-            code, _ = grpc.StatusCode.UNAVAILABLE.value
-            return pb.CallPeerResponse(code=code, message=str(error))
-        except grpc.RpcError as error:
-            code, _ = error.code().value
-            return pb.CallPeerResponse(code=code, message=error.details())
+            echo = peer.Echo(
+                pb.EchoRequest(text=request.text),
+                timeout=PEER_SECONDS,
+                metadata=list(request.metadata.items()) or None,
+            )
+        except (plugind.NoHost, grpc.RpcError) as error:
+            code, message = status(error)
+            return pb.CallPeerResponse(code=code, message=message)
         return pb.CallPeerResponse(echo=echo)
+
+    def AskHost(
+        self, request: pb.AskHostRequest, context: grpc.ServicerContext
+    ) -> pb.AskHostResponse:
+        try:
+            identity, peers = self.plugin.identity(), self.plugin.peers()
+        except (plugind.NoHost, grpc.RpcError) as error:
+            code, message = status(error)
+            return pb.AskHostResponse(code=code, message=message)
+        return pb.AskHostResponse(
+            identity=pb.Identity(**identity._asdict()),
+            peers=[pb.Peer(**peer._asdict()) for peer in peers],
+        )
 
     def Agreed(self, request: pb.AgreedRequest, context: grpc.ServicerContext) -> pb.AgreedResponse:
         return pb.AgreedResponse(version=self.plugin.agreed(request.capability) or "")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
+import functools
 import threading
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
 import grpc
 import plugind
@@ -114,10 +116,87 @@ def test_peers_are_called_by_name_and_others_are_denied(plugin: plugind.Plugin) 
         assert denied.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-def test_without_a_host_there_are_no_peers(plugin: plugind.Plugin) -> None:
+def test_without_a_host_there_are_no_peers_and_nobody_to_ask(plugin: plugind.Plugin) -> None:
     plugin.set_status("nobody sees it")
-    with pytest.raises(plugind.NoHost):
-        plugin.peer("kv")
+    for ask in (lambda: plugin.peer("kv"), plugin.peers, plugin.identity):
+        with pytest.raises(plugind.NoHost):
+            ask()
+
+
+def test_the_host_says_who_the_plugin_is_and_whom_it_may_call(plugin: plugind.Plugin) -> None:
+    plugin.protocol_version(2).requires("host.clock", "1.2")
+    host = FakeHost(plugin, capabilities={"host.clock": "1.7"})
+    host.add_peer("kv", add_sample, Sample()).add_peer("db", add_sample, Sample())
+    with host:
+        identity = plugin.identity()
+        assert isinstance(identity, plugind.Identity)
+        assert identity == ("sample", "fake", 2, host.agreed, "plugind", plugind.__version__)
+        assert identity.capabilities["host.clock"] == "1.2"
+        assert plugin.peers() == [
+            plugind.Peer(name, "READY", "", [SERVICE], ["*"]) for name in ("db", "kv")
+        ]
+
+
+class Relay:
+    """Calls a peer while it serves a call, and on other threads."""
+
+    def __init__(self) -> None:
+        self.plugin: Any = None
+
+    def peer(self, metadata: Any = None) -> None:
+        echo = self.plugin.peer("kv").unary_unary(f"/{SERVICE}/Echo")
+        echo(b"", timeout=10, metadata=metadata)
+
+    def unary(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        self.peer()
+        self.peer([("my", "own")])
+        self.peer([("traceparent", "my own")])
+        with_context = functools.partial(contextvars.copy_context().run, self.peer)
+        for run in (self.peer, with_context):
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+        return b""
+
+    def stream(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        for _ in range(2):
+            self.peer()
+            yield b""
+
+    def add(self, server: grpc.Server) -> None:
+        handlers = {
+            "Unary": grpc.unary_unary_rpc_method_handler(self.unary),
+            "Stream": grpc.unary_stream_rpc_method_handler(self.stream),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.Relay", handlers),))
+
+
+def test_a_call_that_is_made_while_one_is_served_belongs_to_its_trace() -> None:
+    relay, kv = Relay(), Sample()
+    seen: List[Any] = []
+
+    def echo(request: bytes, context: grpc.ServicerContext) -> bytes:
+        came = dict(context.invocation_metadata())
+        seen.append((came.get("traceparent"), came.get("tracestate")))
+        return b""
+
+    kv.echo = echo  # type: ignore
+    plugin = plugind.Plugin("relay", "1").service(lambda relay, server: relay.add(server), relay)
+    relay.plugin = plugin.workers(1)
+    with FakeHost(plugin).add_peer("kv", add_sample, kv) as host:
+        unary = host.channel.unary_unary("/a.Relay/Unary")
+        stream = host.channel.unary_stream("/a.Relay/Stream")
+        trace = ("00-1-2-01", "a=b")
+        metadata = list(zip(("traceparent", "tracestate"), trace))
+        unary(b"", timeout=10, metadata=metadata)
+        none = (None, None)
+        # By itself; with metadata of its own; with a trace of its own; on another thread; there, with the context.
+        assert seen == [trace, trace, ("my own", None), none, trace]
+        seen.clear()
+        list(stream(b"", timeout=10, metadata=metadata))
+        # The same worker, for a call without a trace.
+        list(stream(b"", timeout=10))
+        assert seen == [trace, trace, none, none]
 
 
 def test_the_status_that_stays_is_the_last(plugin: plugind.Plugin) -> None:

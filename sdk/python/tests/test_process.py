@@ -29,7 +29,16 @@ from plugind._lifeline import Lifeline
     ],
 )
 def test_the_highest_version_in_common_is_chosen(offered: str, own: Any, version: int) -> None:
-    assert _handshake.choose_version(offered, own) == version
+    numbers = _handshake.offered_versions({"PLUGIN_PROTOCOL_VERSIONS": offered})
+    assert _handshake.choose_version(numbers, own) == version
+
+
+def test_a_mismatch_of_versions_names_those_of_both_sides() -> None:
+    offered = _handshake.offered_versions({"PLUGIN_PROTOCOL_VERSIONS": "9,8,x,9"})
+    said = "greeter serves protocol versions 1, 2; its host offers 8, 9"
+    assert _handshake.mismatch("greeter", offered, [1, 2]) == said
+    assert _handshake.mismatch("greeter", offered, [1, 8]) == ""
+    assert _handshake.mismatch("greeter", _handshake.offered_versions({}), [1]) == ""
 
 
 def test_the_socket_is_in_the_directory_that_the_host_made(tmp_path: Path) -> None:

@@ -9,10 +9,23 @@ from typing import List, Mapping
 TRUE = ("1", "t", "T", "true", "TRUE", "True")
 
 
-def choose_version(offered: str, own: List[int]) -> int:
-    """The highest in common, else our lowest, which lets the host refuse by name. What is no number is passed over."""
-    numbers = {int(one) for one in offered.split(",") if one.strip().isdecimal()}
-    return max(numbers.intersection(own), default=min(own))
+def offered_versions(environment: Mapping[str, str]) -> List[int]:
+    """What the host offers, ascending. What is no number is passed over."""
+    offered = environment.get("PLUGIN_PROTOCOL_VERSIONS", "")
+    return sorted({int(one) for one in offered.split(",") if one.strip().isdecimal()})
+
+
+def choose_version(offered: List[int], own: List[int]) -> int:
+    """The highest in common, else our lowest, which lets the host refuse by name."""
+    return max(set(offered).intersection(own), default=min(own))
+
+
+def mismatch(name: str, offered: List[int], own: List[int]) -> str:
+    """For whoever reads why the host refuses the plugin; "" where there is a version in common, or none was offered."""
+    if not offered or set(offered).intersection(own):
+        return ""
+    ours, theirs = (", ".join(map(str, versions)) for versions in (own, offered))
+    return f"{name} serves protocol versions {ours}; its host offers {theirs}"
 
 
 def socket_path(environment: Mapping[str, str]) -> str:

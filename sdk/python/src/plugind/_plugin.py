@@ -25,7 +25,7 @@ from ._health import Health
 from ._spec import NoHost, Settings, Spec
 
 if TYPE_CHECKING:
-    from ._peers import Host
+    from ._peers import Host, Identity, Peer
     from ._spec import ConfigureHook
 
 Implementation = TypeVar("Implementation")
@@ -156,12 +156,21 @@ class Plugin:
     def peer(self, name: str) -> grpc.Channel:
         """A channel to another plugin, for stubs of any kind. It stays good while that plugin or plugind restarts.
 
-        Whom this plugin may call is `[access] calls` in its configuration. Raises NoHost under a host other than plugind.
+        Whom this plugin may call is `[access] calls` in its configuration. A call that is made on the thread of a call that
+        this plugin serves carries on its trace, unless it is given a `traceparent`. Raises NoHost under a host other than plugind.
         """
-        host = self._host()
-        if host is None:
-            raise NoHost("no peers: PLUGIND_HOST_ADDRESS is not set, so the host is not plugind")
-        return host.peer(name)
+        return self._plugind().peer(name)
+
+    def peers(self) -> List[Peer]:
+        """The plugins that this one may call, in order of name, with their state, services and methods.
+
+        Asks the host, for 2 s at most. Raises grpc.RpcError if that fails, and NoHost under a host other than plugind.
+        """
+        return self._plugind().peers()
+
+    def identity(self) -> Identity:
+        """Who this plugin is to its host: name, instance, protocol version, agreed capabilities. Fails as peers() does."""
+        return self._plugind().identity()
 
     def set_status(self, text: str) -> None:
         """A line of this plugin's own in `pluginctl status`. Returns at once; under hosts without it nothing happens."""
@@ -191,6 +200,12 @@ class Plugin:
 
                 self._connected = Host(self._host_address)
             return self._connected
+
+    def _plugind(self) -> Host:
+        host = self._host()
+        if host is None:
+            raise NoHost("no peers and nobody to ask: PLUGIND_HOST_ADDRESS is not set")
+        return host
 
     def _hang_up(self) -> None:
         with self._connecting:

@@ -95,10 +95,12 @@ def _serve(plugin: Plugin) -> int:
         except (KeyError, OSError) as error:
             raise CannotServe(f"PLUGIN_UNIX_SOCKET_GROUP={group}: {error}") from error
     server.start()
+    offered, own = _handshake.offered_versions(environment), spec.protocol_versions
+    mismatch = _handshake.mismatch(spec.name, offered, own)
+    if mismatch:
+        print(mismatch, file=sys.stderr, flush=True)
     # Only now, because the host connects as soon as it reads this.
-    version = _handshake.choose_version(
-        environment.get("PLUGIN_PROTOCOL_VERSIONS", ""), spec.protocol_versions
-    )
+    version = _handshake.choose_version(offered, own)
     os.write(announce, _handshake.line(version, path, certificate))
 
     why = lifeline.wait()

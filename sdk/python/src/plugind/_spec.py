@@ -17,6 +17,8 @@ from typing import (
 
 import grpc
 
+from . import _trace
+
 Settings = Dict[str, Any]
 
 # Offered by the SDK itself. config.reload and drain come with their hooks.
@@ -86,9 +88,15 @@ class Recorder:
         return sorted(names)
 
     def replay(self, server: grpc.Server) -> None:
-        server.add_generic_rpc_handlers(tuple(self.generic))
+        """Registers them with a server, which then knows of each thread which call it serves (see _trace)."""
+        server.add_generic_rpc_handlers(
+            tuple(
+                _trace.Service(handler) if isinstance(handler, grpc.ServiceRpcHandler) else handler
+                for handler in self.generic
+            )
+        )
         for service, handlers in self.registered:
-            server.add_registered_method_handlers(service, handlers)
+            server.add_registered_method_handlers(service, _trace.serving_all(handlers))
 
 
 class Spec:

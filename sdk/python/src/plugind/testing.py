@@ -21,7 +21,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 import grpc
 
-from . import _wire
+from . import __version__, _wire
 from ._contract import SERVICE
 from ._peers import OPTIONS
 from ._plugin import Plugin
@@ -98,6 +98,11 @@ class FakeHost:
         self._stopped = threading.Event()
         self._changed = threading.Condition()
         self._statuses: List[str] = []
+        self._services = {
+            "/plugind.host.v1.Host/GetSelf": self._get_self,
+            "/plugind.host.v1.Host/ListPeers": self._list_peers,
+            "/plugind.host.v1.Host/SetStatus": self._set_status,
+        }
         self.agreed: Dict[str, str] = {}
         self.negotiated: Optional[Negotiated] = None
 
@@ -248,6 +253,28 @@ class FakeHost:
         answer: bytes = call(request, timeout=SECONDS, wait_for_ready=True)
         return answer
 
+    def _get_self(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        return (
+            _wire.put_text(1, self._plugin._spec.name)
+            + _wire.put_text(2, "fake")
+            + _wire.put_number(3, self._plugin._spec.protocol_versions[-1])
+            + _wire.put_string_map(4, self.agreed)
+            + _wire.put_text(5, "plugind")
+            + _wire.put_text(6, __version__)
+        )
+
+    def _list_peers(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        return b"".join(
+            _wire.put_bytes(
+                1,
+                _wire.put_text(1, name)
+                + _wire.put_text(2, "READY")
+                + _wire.put_texts(4, self._peers[name].services())
+                + _wire.put_texts(5, ["*"]),
+            )
+            for name in sorted(self._peers)
+        )
+
     def _set_status(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         with self._changed:
             self._statuses.append(_wire.text(request, 1))
@@ -276,9 +303,8 @@ class _Door(grpc.GenericRpcHandler):
     def service(self, details: grpc.HandlerCallDetails) -> Optional[grpc.RpcMethodHandler]:
         name = dict(details.invocation_metadata).get("plugind-plugin")
         if name is None:
-            if details.method == "/plugind.host.v1.Host/SetStatus":
-                return grpc.unary_unary_rpc_method_handler(self._host._set_status)
-            return None
+            own = self._host._services.get(details.method)
+            return grpc.unary_unary_rpc_method_handler(own) if own else None
         peer = self._host._peers.get(name)
         if peer is None:
             return grpc.unary_unary_rpc_method_handler(_denied)
