@@ -84,9 +84,10 @@ def threads(pid: int) -> int:
 
 
 def private_kib(pid: int) -> int:
-    """Memory that is this process's alone."""
+    """Memory that this process alone has written to. Clean pages of its program do not count: they are private or
+    shared as others run the same program or not."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+    return next(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty:"))
 
 
 def eventually(check: Callable[[], T], *, within: float, what: str) -> T:
