@@ -6,9 +6,11 @@
 #include <grpcpp/server_posix.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <functional>
+#include <iterator>
 #include <mutex>
 #include <stdexcept>
 #include <utility>
@@ -29,6 +31,9 @@ using grpc::health::v1::HealthCheckResponse;
 
 // As long as plugind waits for a start by default, and a test for anything.
 constexpr std::chrono::seconds kDeadline{10};
+// What it says of itself.
+constexpr const char* kHost = "plugind";
+constexpr const char* kInstance = "fake";
 
 void SetDeadline(grpc::ClientContext& context) {
   context.set_deadline(std::chrono::system_clock::now() + kDeadline);
@@ -69,22 +74,26 @@ class Denial final : public grpc::CallbackGenericService {
   const std::string peer_;
 };
 
-struct Peer {
-  explicit Peer(const std::string& name) : denial(name) {}
-  ~Peer() {
+struct PeerServer {
+  explicit PeerServer(const std::string& name) : denial(name) {}
+  ~PeerServer() {
     // Not for ever, as grpc::Server by itself: a stream of the plugin's may still be open.
     if (server != nullptr) server->Shutdown(std::chrono::system_clock::now());
   }
-  Peer(const Peer&) = delete;
-  Peer& operator=(const Peer&) = delete;
+  PeerServer(const PeerServer&) = delete;
+  PeerServer& operator=(const PeerServer&) = delete;
+
+  void Start() {
+    if (server != nullptr) return;
+    grpc::ServerBuilder builder;
+    for (grpc::Service* service : services) builder.RegisterService(service);
+    builder.RegisterCallbackGenericService(&denial);
+    sdk::NoteServices(builder, names);
+    server = builder.BuildAndStart();
+  }
 
   std::shared_ptr<grpc::Channel> Channel() {
-    if (server == nullptr) {
-      grpc::ServerBuilder builder;
-      for (grpc::Service* service : services) builder.RegisterService(service);
-      builder.RegisterCallbackGenericService(&denial);
-      server = builder.BuildAndStart();
-    }
+    Start();
     // Not gRPC's in-process channel, which must not be used any more when the server is gone.
     if (channel == nullptr) {
       channel = Connect([this](int fd) { grpc::AddInsecureChannelFromFd(server.get(), fd); });
@@ -94,6 +103,7 @@ struct Peer {
 
   Denial denial;
   std::vector<grpc::Service*> services;
+  std::vector<std::string> names;  // of these and of gRPC's own
   std::unique_ptr<grpc::Server> server;
   std::shared_ptr<grpc::Channel> channel;
 };
@@ -104,23 +114,51 @@ struct FakeHost::Inside {
   explicit Inside(Plugin::Impl& served) : plugin(served) {}
   ~Inside() {
     // The plugin outlives this host.
-    plugin.host.Use({[](const std::string& /*text*/) {},
-                     [](const std::string& name) -> std::shared_ptr<grpc::Channel> {
-                       throw std::logic_error("no peer " + name + ": the fake host is gone");
-                     }});
+    const auto gone = [] { return std::logic_error("the fake host is gone"); };
+    plugin.host.Use({
+        [](const std::string& /*text*/) {},
+        [gone](const std::string& /*name*/) -> std::shared_ptr<grpc::Channel> { throw gone(); },
+        [gone]() -> Identity { throw gone(); },
+        [gone]() -> std::vector<Peer> { throw gone(); },
+    });
   }
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;
 
+  uint32_t ProtocolVersion() const {
+    const std::vector<int> own = plugin.ProtocolVersions();
+    return static_cast<uint32_t>(*std::max_element(own.begin(), own.end()));
+  }
+
+  Identity Self() const {
+    Identity self{plugin.name, kInstance, ProtocolVersion(), {}, kHost, PLUGIND_VERSION};
+    std::lock_guard lock(mutex);
+    if (negotiated) self.capabilities = negotiated->agreed;
+    return self;
+  }
+
+  std::vector<Peer> Peers() {
+    std::vector<Peer> all;
+    std::lock_guard lock(mutex);
+    for (auto& [name, peer] : peers) {
+      if (peer.services.empty()) continue;  // asked for in vain
+      peer.Start();
+      all.push_back({name, "READY", "", {}, {"*"}});
+      std::remove_copy_if(peer.names.begin(), peer.names.end(),
+                          std::back_inserter(all.back().services), sdk::IsInfrastructure);
+    }
+    return all;
+  }
+
   Plugin::Impl& plugin;
   sdk::Capabilities offered;
-  std::optional<Negotiated> negotiated;
   std::optional<sdk::Server> server;  // until shutdown()
   std::shared_ptr<grpc::Channel> channel;
   uint64_t generation = 0;
 
   mutable std::mutex mutex;  // the plugin's threads come here, too
-  std::map<std::string, Peer> peers;
+  std::optional<Negotiated> negotiated;
+  std::map<std::string, PeerServer> peers;
   std::string status_text;
 };
 
@@ -138,6 +176,8 @@ FakeHost::FakeHost(Plugin& plugin) : inside_(std::make_unique<Inside>(plugin.imp
         std::lock_guard lock(inside->mutex);
         return inside->peers.try_emplace(name, name).first->second.Channel();
       },
+      [inside = inside_.get()] { return inside->Self(); },
+      [inside = inside_.get()] { return inside->Peers(); },
   });
   served.Describe();
   if (served.on_start) served.on_start();
@@ -160,12 +200,14 @@ FakeHost& FakeHost::peer(const std::string& name, grpc::Service& service) {
 
 FakeHost::Negotiated FakeHost::negotiate() {
   plugin::v1::NegotiateRequest request;
-  request.set_host("plugind");
+  request.set_host(kHost);
   request.set_host_version(PLUGIND_VERSION);
   request.set_plugin(inside_->plugin.name);
-  request.set_instance("fake");
-  request.set_protocol_version(1);
-  request.add_offered_protocol_versions(1);
+  request.set_instance(kInstance);
+  request.set_protocol_version(inside_->ProtocolVersion());
+  for (const int version : inside_->plugin.ProtocolVersions()) {
+    request.add_offered_protocol_versions(static_cast<uint32_t>(version));
+  }
   for (const sdk::Capability& each : inside_->offered.All()) {
     auto* capability = request.add_capabilities();
     capability->set_name(each.name);
@@ -189,6 +231,7 @@ FakeHost::Negotiated FakeHost::negotiate() {
                                ", which this host does not offer; FakeHost::offer() does");
     }
   }
+  std::lock_guard lock(inside_->mutex);
   inside_->negotiated = result;
   return result;
 }

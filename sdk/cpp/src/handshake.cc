@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 #include <string_view>
 
 #include "sdk/cpp/src/failure.h"
@@ -21,6 +22,28 @@ std::string Environment(const std::string& name) {
 bool IsTrue(std::string_view text) {
   return text == "1" || text == "t" || text == "T" || text == "true" || text == "TRUE" ||
          text == "True";
+}
+
+// Those of a list like "5,6"; what is no number is passed over.
+std::set<int> Versions(std::string_view list) {
+  std::set<int> versions;
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    const std::string_view entry = list.substr(0, comma);
+    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+    int version = 0;
+    const auto [end, error] = std::from_chars(entry.data(), entry.data() + entry.size(), version);
+    if (error == std::errc() && end == entry.data() + entry.size()) versions.insert(version);
+  }
+  return versions;
+}
+
+std::string Listed(const std::set<int>& versions) {
+  std::string list;
+  for (const int version : versions) {
+    list += (list.empty() ? "" : ", ") + std::to_string(version);
+  }
+  return list;
 }
 
 }  // namespace
@@ -47,18 +70,20 @@ void CheckSupported(const Offer& offer) {
 }
 
 int Negotiate(const std::string& offered, const std::vector<int>& own) {
+  const std::set<int> theirs = Versions(offered);
   int best = -1;
-  std::string_view rest = offered;
-  while (!rest.empty()) {
-    const size_t comma = rest.find(',');
-    const std::string_view entry = rest.substr(0, comma);
-    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
-    int version = 0;
-    const auto [end, error] = std::from_chars(entry.data(), entry.data() + entry.size(), version);
-    if (error != std::errc() || end != entry.data() + entry.size()) continue;
-    if (std::find(own.begin(), own.end(), version) != own.end()) best = std::max(best, version);
+  for (const int version : own) {
+    if (theirs.count(version) > 0) best = std::max(best, version);
   }
   return best >= 0 ? best : *std::min_element(own.begin(), own.end());
+}
+
+std::string NothingInCommon(const std::string& name, const std::string& offered,
+                            const std::vector<int>& own) {
+  const std::set<int> theirs = Versions(offered);
+  if (theirs.empty() || theirs.count(Negotiate(offered, own)) > 0) return "";
+  return name + " serves protocol versions " + Listed({own.begin(), own.end()}) +
+         "; its host offers " + Listed(theirs);
 }
 
 std::string SocketDirectory(const Offer& offer) {

@@ -31,6 +31,11 @@ void CheckSupported(const Offer& offer);
 // refuse by name. Entries that are not numbers are passed over. `own` is not empty.
 int Negotiate(const std::string& offered, const std::vector<int>& own);
 
+// "NAME serves protocol versions 1, 2; its host offers 8, 9": for whoever reads why the host
+// refuses the plugin. "" where they have one in common, or the host offers none.
+std::string NothingInCommon(const std::string& name, const std::string& offered,
+                            const std::vector<int>& own);
+
 // Where the socket goes: the host's directory, else TMPDIR, else /tmp. Absolute.
 std::string SocketDirectory(const Offer& offer);
 

@@ -23,6 +23,14 @@ TEST(NegotiateTest, PassesOverWhatIsNotANumber) {
   EXPECT_EQ(Negotiate("99999999999999999999,2", {1, 2}), 2);
 }
 
+TEST(NothingInCommonTest, HasTheListsOfBothSides) {
+  EXPECT_EQ(NothingInCommon("greeter", "9,8,x,9", {2, 1}),
+            "greeter serves protocol versions 1, 2; its host offers 8, 9");
+  EXPECT_EQ(NothingInCommon("greeter", "1,8", {1, 2}), "");
+  EXPECT_EQ(NothingInCommon("greeter", "", {1}), "");
+  EXPECT_EQ(NothingInCommon("greeter", "x", {1}), "");
+}
+
 TEST(SocketDirectoryTest, PrefersTheHostsDirectoryThenTmpdirThenTmp) {
   EXPECT_EQ(SocketDirectory({.socket_dir = "/run/a", .temp_dir = "/run/b"}), "/run/a");
   EXPECT_EQ(SocketDirectory({.temp_dir = "/run/b"}), "/run/b");

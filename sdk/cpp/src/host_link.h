@@ -1,6 +1,7 @@
-// HostLink is the plugin's way up: the status text that operators see, and channels to peers. It
-// opens nothing before it is asked to. Thread safety: every method may be called on any thread;
-// none waits for the host, but for the destructor, which waits for a call that it has cancelled.
+// HostLink is the plugin's way up: the status text that operators see, what the host says of the
+// plugin and its peers, and channels to them. It opens nothing before it is asked to. Thread
+// safety: every method may be called on any thread. Self and Peers wait for the host, the
+// destructor for a status text that it has cancelled; nothing else waits.
 #pragma once
 
 #include <condition_variable>
@@ -10,6 +11,10 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
+
+#include "plugind/peers.h"
 
 namespace grpc {
 class Channel;
@@ -33,16 +38,26 @@ class HostLink {
   // without plugind as the host.
   std::shared_ptr<grpc::Channel> Peer(const std::string& name);
 
+  // As the host says, within 2 s; else HostError, and std::logic_error without plugind as the host.
+  Identity Self();
+  std::vector<plugind::Peer> Peers();
+
   // For a host within this process: what is called in the place of plugind. Before the others.
   struct Stand {
     std::function<void(const std::string& text)> set_status;
     std::function<std::shared_ptr<grpc::Channel>(const std::string& name)> peer;
+    std::function<Identity()> self;
+    std::function<std::vector<plugind::Peer>()> peers;
   };
   void Use(Stand stand);
 
  private:
   struct StatusCall;
 
+  // Throws as Peer does. mutex_ held.
+  const std::shared_ptr<grpc::Channel>& Host();
+  // The answer to an empty request of the method of plugind.host.v1.Host.
+  std::string Ask(const std::string& method);
   void SendStatus();  // mutex_ held, and no call under way
   void OnStatusDone(const grpc::Status& status);
 

@@ -175,6 +175,9 @@ void Plugin::Impl::Serve(const sdk::Offer& offer) {
                              offer.socket_group);
   listener.Start([&built](int fd) { built.Accept(fd); });
 
+  const std::string refusal =
+      sdk::NothingInCommon(name, offer.protocol_versions, ProtocolVersions());
+  if (!refusal.empty()) std::fprintf(stderr, "%s\n", refusal.c_str());
   WriteHandshake(host_stdout.get(),
                  sdk::HandshakeLine(sdk::Negotiate(offer.protocol_versions, ProtocolVersions()),
                                     listener.path(), certificate));
@@ -289,6 +292,10 @@ Settings Plugin::settings() const { return impl_->contract.settings(); }
 std::shared_ptr<grpc::Channel> Plugin::peer(const std::string& name) {
   return impl_->host.Peer(name);
 }
+
+Identity Plugin::identity() const { return impl_->host.Self(); }
+
+std::vector<Peer> Plugin::peers() const { return impl_->host.Peers(); }
 
 void Plugin::set_status(std::string text) { impl_->host.SetStatus(std::move(text)); }
 

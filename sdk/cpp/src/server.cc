@@ -60,6 +60,10 @@ void Server::Accept(int fd) const {
   acceptor->HandleNewConnection(&connection);
 }
 
+void NoteServices(grpc::ServerBuilder& builder, std::vector<std::string>& services) {
+  builder.SetOption(std::make_unique<AddListServices>(services));
+}
+
 Server BuildServer(const std::vector<grpc::Service*>& services,
                    const std::shared_ptr<grpc::ServerCredentials>& credentials,
                    const std::function<void(grpc::ServerBuilder&)>& configure) {
@@ -68,7 +72,7 @@ Server BuildServer(const std::vector<grpc::Service*>& services,
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   Server built;
   grpc::ServerBuilder builder;
-  builder.SetOption(std::make_unique<AddListServices>(built.services));
+  NoteServices(builder, built.services);
   for (grpc::Service* service : services) builder.RegisterService(service);
   built.acceptor = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);

@@ -45,6 +45,9 @@ struct Server {
   void Accept(int fd) const;
 };
 
+// Fills `services` with the full names of what `builder` serves, once that is started.
+void NoteServices(grpc::ServerBuilder& builder, std::vector<std::string>& services);
+
 // Starts serving `services`, with reflection, on the connections that Accept is given, which
 // `credentials` lets in. `configure` may be empty and has the last word. Throws Failure.
 Server BuildServer(const std::vector<grpc::Service*>& services,

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
@@ -33,7 +34,8 @@ void SetDeadline(grpc::ClientContext& context) {
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
 }
 
-// plugind's side of a plugin's own door: takes status texts, and notes which peer a call is for.
+// plugind's side of a plugin's own door: takes status texts, says who is there, and notes which
+// peer a call is for.
 class FakeDoor final : public host::v1::Host::Service {
  public:
   explicit FakeDoor(const std::string& path) : address_("unix:" + path) {
@@ -53,8 +55,28 @@ class FakeDoor final : public host::v1::Host::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status GetSelf(grpc::ServerContext* /*context*/,
+                       const host::v1::GetSelfRequest* /*request*/,
+                       host::v1::GetSelfResponse* response) override {
+    response->set_name("sample");
+    return grpc::Status::OK;
+  }
+
+  grpc::Status ListPeers(grpc::ServerContext* context,
+                         const host::v1::ListPeersRequest* /*request*/,
+                         host::v1::ListPeersResponse* response) override {
+    if (silent) {
+      while (!context->IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    response->add_peers()->set_name("kv");
+    response->add_peers()->set_name("other");
+    return grpc::Status::OK;
+  }
+
   const std::string& address() const { return address_; }
   const std::string& peer() const { return peer_.called; }
+  const std::string& trace() const { return peer_.trace; }
+  std::atomic<bool> silent = false;  // ListPeers does not answer
   bool WaitForText(const std::string& text) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10),
@@ -65,12 +87,18 @@ class FakeDoor final : public host::v1::Host::Service {
   struct Peer final : sample::v1::Sample::Service {
     grpc::Status Print(grpc::ServerContext* context, const sample::v1::PrintRequest* /*request*/,
                        sample::v1::PrintResponse* /*response*/) override {
-      const auto name = context->client_metadata().find("plugind-plugin");
-      if (name != context->client_metadata().end())
-        called.assign(name->second.data(), name->second.size());
+      called = Value(*context, "plugind-plugin");
+      trace = Value(*context, "traceparent");
       return grpc::Status::OK;
     }
-    std::string called;  // read once the call is over
+    static std::string Value(const grpc::ServerContext& context, const char* key) {
+      const auto found = context.client_metadata().find(key);
+      if (found == context.client_metadata().end()) return "";
+      return {found->second.data(), found->second.size()};
+    }
+    // Read once the call is over.
+    std::string called;
+    std::string trace;
   };
 
   const std::string address_;
@@ -157,13 +185,20 @@ class ContractTest : public testing::Test {
     return sample_->SetStatus(&context, request, &response);
   }
 
-  grpc::Status PrintAt(const std::string& peer) {
+  grpc::Status PrintAt(const std::string& peer, const std::string& trace = "") {
     grpc::ClientContext context;
     SetDeadline(context);
+    if (!trace.empty()) context.AddMetadata("traceparent", trace);
     sample::v1::PrintAtRequest request;
     request.set_peer(peer);
     sample::v1::PrintResponse response;
     return sample_->PrintAt(&context, request, &response);
+  }
+
+  grpc::Status AskHost(sample::v1::AskHostResponse& response) {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    return sample_->AskHost(&context, sample::v1::AskHostRequest(), &response);
   }
 
   std::string directory_;
@@ -307,11 +342,40 @@ TEST_F(ContractTest, APeerIsCalledByItsName) {
   const grpc::Status status = PrintAt("kv");
   EXPECT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(door.peer(), "kv");
+  EXPECT_EQ(door.trace(), "");
+  EXPECT_TRUE(PrintAt("kv", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").ok());
+  EXPECT_EQ(door.trace(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
   EXPECT_THAT(PrintAt("no name").error_message(), HasSubstr("is no plugin name"));
+}
+
+TEST_F(ContractTest, TheHostIsAskedWhoIsThere) {
+  FakeDoor door(directory_ + "/host.sock");
+  Start({}, {{"PLUGIND_HOST_ADDRESS", door.address()}});
+  sample::v1::AskHostResponse response;
+  const grpc::Status status = AskHost(response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.name(), "sample");
+  EXPECT_THAT(response.peers(), ElementsAre("kv", "other"));
+}
+
+TEST_F(ContractTest, AHostThatDoesNotAnswerIsNotWaitedForForEver) {
+  FakeDoor door(directory_ + "/host.sock");
+  door.silent = true;
+  Start({}, {{"PLUGIND_HOST_ADDRESS", door.address()}});
+  sample::v1::AskHostResponse response;
+  EXPECT_EQ(AskHost(response).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+}
+
+TEST_F(ContractTest, AHostThatIsGoneCannotBeAsked) {
+  Start({}, {{"PLUGIND_HOST_ADDRESS", "unix:" + directory_ + "/nobody.sock"}});
+  sample::v1::AskHostResponse response;
+  EXPECT_EQ(AskHost(response).error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST_F(ContractTest, UnderAnotherHostThereAreNoPeersAndNoStatusText) {
   Start({});
+  sample::v1::AskHostResponse response;
+  EXPECT_EQ(AskHost(response).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(PrintAt("kv").error_message(), HasSubstr("plugind"));
   EXPECT_TRUE(SetStatus("hello").ok());
 }

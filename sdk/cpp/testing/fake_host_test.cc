@@ -10,15 +10,19 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "plugind/plugin.h"
+#include "plugind/version.h"
 #include "sample.grpc.pb.h"
 
 namespace {
 
 using plugind::testing::FakeHost;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Pair;
 
 class Sample final : public sample::v1::Sample::Service {
@@ -114,6 +118,39 @@ TEST(FakeHostTest, PlaysPeersAndDeniesTheOthers) {
   EXPECT_THAT(Print(plugin.peer("nobody"), "four"), HasSubstr("peer nobody"));
 }
 
+TEST(FakeHostTest, SaysWhoThePluginIs) {
+  plugind::Plugin plugin("sample", "1.2.3");
+  plugin.protocol_version(2).protocol_version(3).require("app", "1.1");
+  FakeHost host(plugin);
+  EXPECT_THAT(plugin.identity().capabilities, IsEmpty());
+  host.offer("app", "1.7").negotiate();
+  const plugind::Identity self = plugin.identity();
+  EXPECT_EQ(self.name, "sample");
+  EXPECT_EQ(self.instance, "fake");
+  EXPECT_EQ(self.protocol_version, 3U);
+  EXPECT_THAT(self.capabilities, Contains(Pair("app", "1.1")));
+  EXPECT_EQ(self.host, "plugind");
+  EXPECT_EQ(self.host_version, PLUGIND_VERSION);
+}
+
+TEST(FakeHostTest, ListsThePeersThatItPlays) {
+  Sample kv("kv");
+  Sample other("other");
+  plugind::Plugin plugin("sample", "1.2.3");
+  FakeHost host(plugin);
+  EXPECT_THAT(plugin.peers(), IsEmpty());
+  host.peer("other", other).peer("kv", kv);
+  EXPECT_NE(Print(plugin.peer("nobody"), "hello"), "");
+  const std::vector<plugind::Peer> peers = plugin.peers();
+  ASSERT_EQ(peers.size(), 2U);
+  EXPECT_EQ(peers[0].name, "kv");
+  EXPECT_EQ(peers[0].state, "READY");
+  EXPECT_THAT(peers[0].services, ElementsAre("sample.v1.Sample"));
+  EXPECT_THAT(peers[0].methods, ElementsAre("*"));
+  EXPECT_EQ(peers[1].name, "other");
+  EXPECT_EQ(Print(plugin.peer("kv"), "one"), "kv was told one");
+}
+
 TEST(FakeHostTest, ShowsTheStatusTextAndTheWishToStop) {
   plugind::Plugin plugin("sample", "1.2.3");
   FakeHost host(plugin);
@@ -134,6 +171,8 @@ TEST(FakeHostTest, ThePluginMayOutliveIt) {
   host.reset();
   plugin.set_status("nobody looks");
   EXPECT_THROW(plugin.peer("kv"), std::logic_error);
+  EXPECT_THROW(plugin.peers(), std::logic_error);
+  EXPECT_THROW(plugin.identity(), std::logic_error);
   EXPECT_NE(Print(channel, "two"), "kv was told two");
 }
 

@@ -63,10 +63,23 @@ class Sample final : public sample::v1::Sample::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status AskHost(grpc::ServerContext* /*context*/,
+                       const sample::v1::AskHostRequest* /*request*/,
+                       sample::v1::AskHostResponse* response) override try {
+    response->set_name(plugin_.identity().name);
+    for (const plugind::Peer& peer : plugin_.peers()) response->add_peers(peer.name);
+    return grpc::Status::OK;
+  } catch (const plugind::HostError& error) {
+    return error.status();
+  } catch (const std::logic_error& error) {
+    return {grpc::StatusCode::FAILED_PRECONDITION, error.what()};
+  }
+
   grpc::Status PrintAt(grpc::ServerContext* context, const sample::v1::PrintAtRequest* request,
                        sample::v1::PrintResponse* response) override try {
     const auto peer = sample::v1::Sample::NewStub(plugin_.peer(request->peer()));
     const auto child = grpc::ClientContext::FromServerContext(*context);
+    plugind::carry_trace(*context, *child);
     sample::v1::PrintRequest print;
     print.set_text(request->text());
     return peer->Print(child.get(), print, response);

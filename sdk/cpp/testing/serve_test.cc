@@ -145,6 +145,8 @@ TEST_F(ServeTest, AnswersWithTheHighestCommonVersion) {
 TEST_F(ServeTest, AnswersWithItsLowestVersionWhenNoneIsCommon) {
   const auto plugin = Start({"--versions=3,2"}, {{"PLUGIN_PROTOCOL_VERSIONS", "9"}});
   EXPECT_THAT(plugin->ReadLine(), StartsWith("1|2|unix|"));
+  EXPECT_EQ(plugin->ReadErrorsUntil("\n"),
+            "sample serves protocol versions 2, 3; its host offers 9\n");
 }
 
 TEST_F(ServeTest, UnderPlugindTheSocketHasTheShortNameAndOnlyItsUserMayConnect) {

@@ -79,13 +79,15 @@ class ParityService final : public Parity::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status CallPeer(grpc::ServerContext* /*context*/, const CallPeerRequest* request,
+  grpc::Status CallPeer(grpc::ServerContext* served, const CallPeerRequest* request,
                         CallPeerResponse* response) override {
     grpc::Status status;
     try {
       const auto peer = Parity::NewStub(plugin_.peer(request->name()));
       grpc::ClientContext context;
       context.set_deadline(std::chrono::system_clock::now() + kPeerDeadline);
+      for (const auto& [key, value] : request->metadata()) context.AddMetadata(key, value);
+      if (request->metadata().count("traceparent") == 0) plugind::carry_trace(*served, context);
       EchoRequest echo;
       echo.set_text(request->text());
       status = peer->Echo(&context, echo, response->mutable_echo());
@@ -107,6 +109,35 @@ class ParityService final : public Parity::Service {
   grpc::Status Settings(grpc::ServerContext* /*context*/, const SettingsRequest* /*request*/,
                         SettingsResponse* response) override {
     response->set_json(plugin_.settings().json());
+    return grpc::Status::OK;
+  }
+
+  grpc::Status AskHost(grpc::ServerContext* /*context*/, const AskHostRequest* /*request*/,
+                       AskHostResponse* response) override {
+    try {
+      const plugind::Identity self = plugin_.identity();
+      for (const plugind::Peer& each : plugin_.peers()) {
+        Peer* peer = response->add_peers();
+        peer->set_name(each.name);
+        peer->set_state(each.state);
+        peer->set_version(each.version);
+        peer->mutable_services()->Assign(each.services.begin(), each.services.end());
+        peer->mutable_methods()->Assign(each.methods.begin(), each.methods.end());
+      }
+      Identity* identity = response->mutable_identity();
+      identity->set_name(self.name);
+      identity->set_instance(self.instance);
+      identity->set_protocol_version(self.protocol_version);
+      identity->mutable_capabilities()->insert(self.capabilities.begin(), self.capabilities.end());
+      identity->set_host(self.host);
+      identity->set_host_version(self.host_version);
+    } catch (const plugind::HostError& error) {
+      response->set_code(error.status().error_code());
+      response->set_message(error.status().error_message());
+    } catch (const std::logic_error& error) {
+      response->set_code(grpc::StatusCode::UNAVAILABLE);
+      response->set_message(error.what());
+    }
     return grpc::Status::OK;
   }
 

@@ -24,6 +24,7 @@
 #pragma once
 
 #include <plugind/export.h>
+#include <plugind/peers.h>
 #include <plugind/settings.h>
 
 #include <chrono>
@@ -141,6 +142,13 @@ class PLUGIND_EXPORT Plugin {
   // std::invalid_argument if `name` is no plugin's name, std::logic_error if plugind is not the
   // host; everything else is the outcome of a call, see plugind/client.h.
   std::shared_ptr<grpc::Channel> peer(const std::string& name);
+
+  // Who this plugin is to its host, and which peers it may call, in order of name. Both ask the
+  // host and wait for its answer, 2 s at most. They throw HostError where there is none (an
+  // exception that leaves a service's method ends that call with UNKNOWN), and std::logic_error if
+  // plugind is not the host. See plugind/peers.h.
+  Identity identity() const;
+  std::vector<Peer> peers() const;
 
   // A line for operators beside the plugin's state, e.g. "replaying journal, 40 %"; "" takes it
   // away. At most 1,024 bytes, the rest is cut. Returns at once; the newest text wins. Other hosts

@@ -77,8 +77,9 @@ class PLUGIND_EXPORT FakeHost {
   // A capability that this host has beside the built-in ones; call it before negotiate().
   FakeHost& offer(const std::string& capability, const std::string& version = "1.0");
 
-  // Plays the peer `name` for Plugin::peer: calls to it go to `service`. Call it for each service,
-  // before the plugin asks for the peer. Calls to a peer that nobody plays are PERMISSION_DENIED.
+  // Plays the peer `name` for Plugin::peer: calls to it go to `service`. In Plugin::peers it is
+  // READY with all its services. Call it for each service, before the plugin asks for a peer. Calls
+  // to a peer that nobody plays are PERMISSION_DENIED.
   FakeHost& peer(const std::string& name, grpc::Service& service);
 
   // What the plugin says of itself, and what is agreed with it by the rule of the contract.
