@@ -129,6 +129,8 @@ class Plugin {
   void AttachOutput(UniqueFd stdout_pipe, UniqueFd stderr_pipe);
   void PumpOutput(observe::Source stream);
   void DrainOutput();
+  // With the last line that this process wrote to stderr, if there is one.
+  std::string WithLastWords(std::string reason) const;
   void CloseOutput();
   bool TakeLine(std::string_view line, bool truncated);
   void ArmStartDeadline();

@@ -32,9 +32,8 @@ void Plugin::OnExited(const ExitStatus& status, Instant at) {
   stderr_tail_.reset();
   std::string reason = ToString(status);
   if (state() == State::kStarting) {
-    reason = fmt::format("ended at the phase \"{}\": {}", ToString(record_.phase), reason);
-    const std::string last_words = log_->LastStderrLine(record_.instance);
-    if (!last_words.empty()) reason += fmt::format("; its last words: {}", last_words);
+    reason = WithLastWords(
+        fmt::format("ended at the phase \"{}\": {}", ToString(record_.phase), reason));
   }
   if (record_.end_cause == EndCause::kNone) record_.end_reason = reason;
   Save();

@@ -1,4 +1,5 @@
 // Plugin: its two pipes, from the loop into its log.
+#include <fmt/format.h>
 #include <sys/epoll.h>
 
 #include <utility>
@@ -19,6 +20,10 @@ void Plugin::AttachOutput(UniqueFd stdout_pipe, UniqueFd stderr_pipe) {
 }
 
 void Plugin::PumpOutput(observe::Source stream) {
+  // What it said on stderr before its handshake is known when the handshake is judged.
+  if (stream == observe::Source::kStdout && state() == State::kStarting && !record_.handshake) {
+    PumpOutput(observe::Source::kStderr);
+  }
   if (log_->fd(stream) < 0 || log_->Pump(stream) != observe::PluginLog::Pumped::kClosed) return;
   around_.loop.Unwatch(log_->fd(stream));
   log_->Close(stream);
@@ -37,6 +42,11 @@ void Plugin::DrainOutput() {
       if (log_->Pump(stream) != observe::PluginLog::Pumped::kMore) break;
     }
   }
+}
+
+std::string Plugin::WithLastWords(std::string reason) const {
+  const std::string words = log_->LastStderrLine(record_.instance);
+  return words.empty() ? reason : fmt::format("{}; its last words: {}", reason, words);
 }
 
 void Plugin::CloseOutput() {

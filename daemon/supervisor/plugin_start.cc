@@ -86,7 +86,9 @@ bool Plugin::TakeLine(std::string_view line, bool truncated) {
   if (state() != State::kStarting || record_.handshake || !preamble_) return false;
   std::string error;
   if (truncated || !LooksLikeHandshake(line)) {
-    if (!preamble_->Allows(line, truncated, &error)) FailStart(error, false);
+    if (!preamble_->Allows(line, truncated, &error)) {
+      FailStart(WithLastWords(error), false);
+    }
     return false;
   }
   const HandshakeTerms terms{config_->protocol_versions, config_->allow_tcp,
@@ -94,7 +96,7 @@ bool Plugin::TakeLine(std::string_view line, bool truncated) {
                              record_.identity.has_value()};
   auto handshake = ParseHandshake(line, terms, &error);
   if (!handshake) {
-    FailStart(error, true);
+    FailStart(WithLastWords(error), true);
     return false;  // its author finds the line among the log entries
   }
   Failpoint("handshake.read");

@@ -217,6 +217,18 @@ TEST_F(StartTest, AnEndDuringAPhaseIsToldWithThePhaseAndTheLastWords) {
   EXPECT_EQ(Status("kv").last_exit->status, (ExitStatus{.code = 3}));
 }
 
+TEST_F(StartTest, ARefusedHandshakeIsToldWithWhatThePluginSaidBeforeIt) {
+  keeper.habits("kv").prints = "";
+  BootWith("kv");
+  keeper.Print("kv", "1|7|unix|{DIR}/p.sock|grpc\n");
+  keeper.PrintError("kv", "kv serves protocol versions 7, 8; its host offers 1\n");
+  Settle();
+  EXPECT_EQ(StateOf("kv"), "FAILED");
+  EXPECT_EQ(ReasonOf("kv"),
+            "the plugin speaks protocol version 7; its configuration offers 1; its last words: "
+            "kv serves protocol versions 7, 8; its host offers 1");
+}
+
 TEST_F(StartTest, AnExitWithZeroBeforeReadyIsAFailureToo) {
   keeper.habits("kv").prints = "";
   keeper.habits("kv").ends_at_once = ExitStatus{};

@@ -819,6 +819,14 @@ def test_ready(daemon: Daemon, language: str) -> None:
     assert answer.metadata["plugind-caller"] == f"uid:{os.geteuid()}"
 
 
+def test_both_lists(daemon: Daemon, language: str) -> None:
+    daemon.plugin("parity", [parity_plugin(language)], protocol_versions=[8, 9])
+    daemon.start()
+    failed = daemon.wait_state("parity", "FAILED")
+    assert "speaks protocol version 1; its configuration offers 8, 9" in failed.reason
+    assert f"{named(language)} serves protocol versions 1, 2" in failed.reason
+
+
 def test_hot_reload(daemon: Daemon, language: str) -> None:
     before = start(daemon, language, config={"greeting": "Hello", "max": 10})
 
