@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the committed files anew that come from ../../proto: the Go stubs of the contract, and the descriptor of go-plugin's
-# own services. Needs protoc and Go; fetches the two generators into a folder of its own.
+# Makes the committed files anew that come from ../../proto: the Go stubs of the contract, and the descriptors of go-plugin's
+# own services and of reflection. Needs protoc, grpc-proto and Go; fetches the two generators into a folder of its own.
 #
 #   generate.sh           writes them
 #   generate.sh --check   says what differs from the committed ones, and exits 1 if anything but comments does
@@ -17,12 +17,13 @@ export PATH=$GOBIN:$PATH
 readonly module=github.com/plugind/plugind/sdk/go
 readonly plugin=plugind/plugin/v1/plugin.proto host=plugind/host/v1/host.proto
 out=$work/out
-mkdir -p "$out/internal/goplugin"
+mkdir -p "$out/internal/reflection"
 protoc -I ../../proto \
   --go_out="$out" --go_opt="module=$module,M$plugin=$module/pluginv1,M$host=$module/hostv1" \
   --go-grpc_out="$out" --go-grpc_opt="module=$module,M$plugin=$module/pluginv1,M$host=$module/hostv1" \
   "$plugin" "$host"
-protoc -I ../../proto --descriptor_set_out="$out/internal/goplugin/go_plugin.binpb" plugin/go_plugin.proto
+protoc -I ../../proto -I /usr/share/grpc-proto --descriptor_set_out="$out/internal/reflection/own.binpb" \
+  plugin/go_plugin.proto grpc/reflection/v1/reflection.proto grpc/reflection/v1alpha/reflection.proto
 
 if [[ ${1:-} == --check ]]; then
   cd "$out"

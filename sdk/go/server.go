@@ -10,11 +10,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/reflection"
-	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
-	reflectionalphapb "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 
 	"github.com/plugind/plugind/sdk/go/internal/goplugin"
+	"github.com/plugind/plugind/sdk/go/internal/reflection"
 	"github.com/plugind/plugind/sdk/go/pluginv1"
 )
 
@@ -51,11 +49,8 @@ func newServer(p *Plugin, o offer, output *goplugin.Output) (*server, error) {
 	}
 	healthpb.RegisterHealthServer(s.grpc, p.health)
 	pluginv1.RegisterPluginServer(s.grpc, p.contract)
-	resolver := goplugin.NewResolver()
-	goplugin.Register(s.grpc, resolver, p.Stop, output)
-	known := reflection.ServerOptions{Services: s.grpc, DescriptorResolver: resolver}
-	reflectionpb.RegisterServerReflectionServer(s.grpc, reflection.NewServerV1(known))
-	reflectionalphapb.RegisterServerReflectionServer(s.grpc, reflection.NewServer(known))
+	goplugin.Register(s.grpc, p.Stop, output)
+	reflection.Register(s.grpc)
 
 	for name := range s.grpc.GetServiceInfo() {
 		p.health.add(name)
