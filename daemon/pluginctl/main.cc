@@ -464,8 +464,9 @@ class CommandLine {
     });
     // What plugind runs for --attach.
     CLI::App* relay = group->add_subcommand("attach-relay", "")->group("");
-    relay->add_option("DIR", attach_folder_)->required();
-    relay->final_callback([this] { run_ = [this] { return RunAttachRelay(attach_folder_); }; });
+    relay->add_option("DIR", attach_.folder)->required();
+    relay->add_flag("--auto-mtls", attach_.auto_mtls);
+    relay->final_callback([this] { run_ = [this] { return RunAttachRelay(attach_); }; });
   }
 
   void AddPluginTest(CLI::App* group) {
@@ -558,7 +559,7 @@ class CommandLine {
   ConfigOptions config_;
   PluginNewOptions plugin_new_;
   PluginRunOptions plugin_run_;
-  std::string attach_folder_;
+  AttachOptions attach_;
   PluginTestOptions plugin_test_;
   std::vector<std::string> plugin_arguments_;
   Format info_ = Format::kText;

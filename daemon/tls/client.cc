@@ -24,6 +24,14 @@ bool Trust(SSL_CTX* context, std::string_view peer) {
          X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_NO_CHECK_TIME) == 1;
 }
 
+void TrustAny(SSL_CTX* context) {
+  const auto verify = [](X509_STORE_CTX* store, void*) {
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
+  };
+  SSL_CTX_set_cert_verify_callback(context, verify, nullptr);
+}
+
 bool Set(SSL_CTX* context) {
   constexpr unsigned char kHttp2[] = {2, 'h', '2'};
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
@@ -38,22 +46,37 @@ bool Set(SSL_CTX* context) {
          SSL_CTX_set_alpn_protos(context, kHttp2, sizeof kHttp2) == 0;
 }
 
-}  // namespace
-
-std::shared_ptr<const Client> Client::Make(const Identity& identity, std::string_view peer,
-                                           std::string* error) {
+ContextPtr ContextOf(const Identity& identity, std::string* error) {
   ERR_clear_error();
   ContextPtr context(SSL_CTX_new(TLS_client_method()));
   if (context == nullptr || !Set(context.get())) {
     *error = "cannot set TLS up: " + TakeError();
   } else if (!Use(context.get(), identity)) {
     *error = "plugind's own certificate for it is of no use: " + TakeError();
-  } else if (!Trust(context.get(), peer)) {
-    *error = "the certificate of its handshake is of no use: " + TakeError();
   } else {
-    return std::shared_ptr<const Client>(new Client(context.release(), std::string(peer)));
+    return context;
   }
   return nullptr;
+}
+
+}  // namespace
+
+std::shared_ptr<const Client> Client::Make(const Identity& identity, std::string_view peer,
+                                           std::string* error) {
+  ContextPtr context = ContextOf(identity, error);
+  if (context == nullptr) return nullptr;
+  if (!Trust(context.get(), peer)) {
+    *error = "the certificate of its handshake is of no use: " + TakeError();
+    return nullptr;
+  }
+  return std::shared_ptr<const Client>(new Client(context.release(), std::string(peer)));
+}
+
+std::shared_ptr<const Client> Client::MakeForAnyPeer(const Identity& identity, std::string* error) {
+  ContextPtr context = ContextOf(identity, error);
+  if (context == nullptr) return nullptr;
+  TrustAny(context.get());
+  return std::shared_ptr<const Client>(new Client(context.release(), ""));
 }
 
 Client::~Client() { SSL_CTX_free(context_); }

@@ -19,11 +19,15 @@ class Client {
   // `error`, when one of the two is not what it should be.
   static std::shared_ptr<const Client> Make(const Identity& identity, std::string_view peer,
                                             std::string* error);
+  // For a peer that is known by other means than its certificate, such as its socket: it may show
+  // any.
+  static std::shared_ptr<const Client> MakeForAnyPeer(const Identity& identity, std::string* error);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
   ssl_ctx_st* context() const { return context_; }
+  // Empty: any.
   const std::string& peer() const { return peer_; }
 
  private:

@@ -112,3 +112,14 @@ def call(socket: str, method: str, data: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def attach(run: AuthorRun) -> dict[str, str]:
+    """What it says is to be exported, as a shell understands it."""
+    file = run.wait(r'by "\. (\S+)":')[1]
+    run.wait(r"^and then, under a debugger or without: /")
+    assert Path(file).read_text() in run.text + "\n"
+    output = subprocess.run(
+        ["env", "-i", "bash", "-c", f". {file} && env -0"], capture_output=True, text=True, check=True
+    ).stdout
+    return dict(entry.split("=", 1) for entry in output.split("\0") if entry)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
+import uuid
+from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
@@ -16,7 +20,9 @@ stubs.generate()
 # Nothing in these is ours in C++, which is all that a sanitizer looks at.
 collect_ignore = ["test_python_sdk.py"] if settings.SANITIZED else []
 
+import processes  # noqa: E402
 from daemon import Daemon  # noqa: E402  (needs the stubs)
+from processes import eventually  # noqa: E402
 from requirements import skip  # noqa: E402
 
 
@@ -62,3 +68,23 @@ def make_daemon() -> Iterator[Callable[..., Daemon]]:
 def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
     """One that is not yet started."""
     return make_daemon()
+
+
+@pytest.fixture
+def marker() -> Iterator[dict[str, str]]:
+    """An environment by which everything that a run starts is found; at the end nothing of it may be left."""
+    # Short, because a socket's path holds 107 bytes.
+    scratch = Path(tempfile.mkdtemp(prefix="pr-"))
+    name = uuid.uuid4().hex
+    yield {"TMPDIR": str(scratch), "E2E_RUN_ID": name}
+    try:
+        eventually(
+            lambda: not processes.marked(f"E2E_RUN_ID={name}"),
+            within=20 * settings.SLOWNESS,
+            what="no process is left",
+        )
+        assert os.listdir(scratch) == [], "its folder is left"
+    finally:
+        for process in processes.marked(f"E2E_RUN_ID={name}"):
+            os.kill(process.pid, signal.SIGKILL)
+        shutil.rmtree(scratch)

@@ -25,6 +25,7 @@ PROGRAMS = {
     "client": "google.golang.org/grpc/interop/client",
     "h2spec": "github.com/summerwind/h2spec/cmd/h2spec",
     "grpcurl": "github.com/fullstorydev/grpcurl/cmd/grpcurl",
+    "dlv": "github.com/go-delve/delve/cmd/dlv",
 }
 
 # The Go that is there, not one that it would fetch.

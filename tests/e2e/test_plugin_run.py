@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
@@ -10,9 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
-import uuid
 from pathlib import Path
 from typing import Iterator
 
@@ -20,33 +19,15 @@ import grpc
 import pytest
 
 import processes
-from author_run import TOOLS, AuthorRun, call
+from author_run import TOOLS, AuthorRun, attach, call
 from daemon import fault, raw_call
+from parity_plugins import DIRECT, parity_plugin
 from processes import eventually
 from settings import PLUGINS, SLOWNESS
+from test_automtls import speaks_tls
 
 GREETER = PLUGINS / "greeter"
 GREET = "greeter/greeter.v1.Greeter/Greet"
-
-
-@pytest.fixture
-def marker() -> Iterator[dict[str, str]]:
-    """An environment by which everything that a run starts is found; at the end nothing of it may be left."""
-    # Short, because a socket's path holds 107 bytes.
-    scratch = Path(tempfile.mkdtemp(prefix="pr-"))
-    name = uuid.uuid4().hex
-    yield {"TMPDIR": str(scratch), "E2E_RUN_ID": name}
-    try:
-        eventually(
-            lambda: not processes.marked(f"E2E_RUN_ID={name}"),
-            within=20 * SLOWNESS,
-            what="no process is left",
-        )
-        assert os.listdir(scratch) == [], "its folder is left"
-    finally:
-        for process in processes.marked(f"E2E_RUN_ID={name}"):
-            os.kill(process.pid, signal.SIGKILL)
-        shutil.rmtree(scratch)
 
 
 def greet(socket: str) -> str:
@@ -217,18 +198,48 @@ def test_scripts_and_their_modules_are_watched(marker: dict[str, str], tmp_path:
         run.wait(r"^swapped in \d+ ms$")
 
 
-def test_the_daemon_dies_with_the_run(marker: dict[str, str]) -> None:
+def test_the_daemon_dies_with_the_run_and_the_next_one_removes_what_is_left(
+    marker: dict[str, str],
+) -> None:
+    scratch = Path(marker["TMPDIR"])
+    # As go-plugin names folders of its own, which nobody locks.
+    foreign = scratch / "plugin-dir4711"
+    foreign.mkdir()
     run = AuthorRun(GREETER, env=marker)
-    socket = run.wait_ready()
+    left = Path(run.wait_ready()).parents[1]
     run.process.kill()
     run.process.wait()
-    # Nobody is left to remove its folder.
     eventually(
         lambda: not processes.marked(f"E2E_RUN_ID={marker['E2E_RUN_ID']}"),
         within=20 * SLOWNESS,
         what="its plugind is gone",
     )
-    shutil.rmtree(Path(socket).parents[1])
+    assert left.exists()
+    with AuthorRun(GREETER, env=marker) as one:
+        in_use = Path(one.wait_ready()).parents[1]
+        assert not left.exists()
+        with AuthorRun(GREETER, env=marker) as other:
+            assert Path(other.wait_ready()).parents[1] != in_use
+            assert greet(f"{in_use}/r/plugind.sock") == "Hello, Ada!"
+    assert list(scratch.iterdir()) == [foreign]
+    foreign.rmdir()
+
+
+def test_a_folder_is_left_while_a_daemon_still_needs_it(marker: dict[str, str]) -> None:
+    with AuthorRun(GREETER, env=marker) as run:
+        folder = Path(run.wait_ready()).parents[1]
+        # A run that was killed, whose plugin takes its time to end.
+        orphan = folder.with_name("plugin-orphan")
+        shutil.copytree(folder, orphan, ignore=lambda *_: ["r", "s", "a"])
+        (orphan / "r").mkdir()
+        with open(orphan / "r" / "plugind.lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with AuthorRun(GREETER, env=marker) as other:
+                other.wait_ready()
+            assert orphan.exists()
+        with AuthorRun(GREETER, env=marker) as other:
+            other.wait_ready()
+        assert not orphan.exists()
 
 
 def test_a_reader_that_has_gone_ends_it_in_order(marker: dict[str, str]) -> None:
@@ -240,18 +251,6 @@ def test_a_reader_that_has_gone_ends_it_in_order(marker: dict[str, str]) -> None
     assert run.stdout and run.stdout.readline()
     run.stdout.close()
     assert run.wait(30 * SLOWNESS) == 0
-
-
-def attach(run: AuthorRun) -> dict[str, str]:
-    """What it says is to be exported, as a shell understands it."""
-    file = run.wait(r'by "\. (\S+)":')[1]
-    run.wait(r"^and then, under a debugger or without: /")
-    shown = [line for line in run.lines if line.startswith("export ")]
-    assert shown == Path(file).read_text().splitlines()
-    output = subprocess.run(
-        ["env", "-i", "bash", "-c", f". {file} && env -0"], capture_output=True, text=True, check=True
-    ).stdout
-    return dict(entry.split("=", 1) for entry in output.split("\0") if entry)
 
 
 @contextlib.contextmanager
@@ -305,6 +304,64 @@ def test_a_plugin_that_is_started_by_hand_is_taken_and_nobody_loses_patience(
             run.interrupt()
             run.wait_ended(0)
             assert plugin.wait(10 * SLOWNESS) == 0
+
+
+@contextlib.contextmanager
+def started(command: list[str | Path], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as plugin:  # type: ignore[call-overload]
+        try:
+            yield plugin
+        finally:
+            plugin.kill()
+
+
+@pytest.mark.parametrize("language", DIRECT)
+def test_a_plugin_that_is_started_by_hand_does_auto_mtls(
+    language: str, marker: dict[str, str], tmp_path: Path
+) -> None:
+    plugin = parity_plugin(language)
+    file = tmp_path / "parity.toml"
+    file.write_text("auto_mtls = true\nprotocol_versions = [1, 2]\n")
+    text = "x" * 1_000_000
+    (tmp_path / "request.json").write_text(json.dumps({"text": text}))
+    with AuthorRun("--attach", "--config", file, plugin, env=marker) as run:
+        environment = attach(run)
+        certificate = environment["PLUGIN_CLIENT_CERT"]
+        assert certificate.startswith("-----BEGIN CERTIFICATE-----\n")
+        assert certificate.endswith("\n-----END CERTIFICATE-----\n")
+        # The second one, too, with what was exported before the first.
+        for _ in range(2):
+            with started([plugin], environment) as by_hand:
+                run.wait(r"STATE READY")
+                address = f"{environment['PLUGIN_UNIX_SOCKET_DIR']}/p.sock"
+                assert speaks_tls(f"unix:{address}")
+                socket = str(Path(address).parents[2] / "r" / "plugind.sock")
+                answer = json.loads(
+                    call(socket, "parity/parity.v1.Parity/Echo", f"@{tmp_path}/request.json")
+                )
+                assert answer["text"] == text
+                by_hand.kill()
+            run.wait(r"^it may be started again$")
+        assert run.text.count("export PLUGIN_CLIENT_CERT=") == 1
+        # Whoever forgets a part of the environment is told so.
+        del environment["PLUGIN_CLIENT_CERT"]
+        with started([plugin], environment):
+            run.wait(r"TLS.*auto_mtls is set: was it started with the environment that is shown")
+
+
+def test_an_environment_that_the_settings_change_is_shown_again(
+    marker: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "greeter.toml"
+    file.write_text('env = { WHO = "me" }\n')
+    with AuthorRun("--attach", "--watch", "--config", file, GREETER, env=marker) as run:
+        assert attach(run)["WHO"] == "me"
+        file.write_text('env = { WHO = "you" }\nauto_mtls = true\n')
+        changed = attach(run)
+        assert changed["WHO"] == "you"
+        with by_hand(changed):
+            assert greet(run.wait_ready()) == "Hello, Ada!"
 
 
 def test_colours_are_for_terminals_that_want_them(marker: dict[str, str]) -> None:

@@ -24,7 +24,9 @@
 #include "daemon/base/event_loop.h"
 #include "daemon/base/status.h"
 #include "daemon/pluginctl/author/forwarder.h"
+#include "daemon/pluginctl/author/text_file.h"
 #include "daemon/pluginctl/error.h"
+#include "daemon/tls/client.h"
 
 extern char** environ;
 
@@ -56,11 +58,29 @@ uint64_t Highest(const std::string& versions) {
   return highest;
 }
 
+// The host's half of AutoMTLS, made when it is first asked for. The folder is nobody else's.
+absl::StatusOr<tls::Identity> IdentityIn(const std::string& folder) {
+  const std::string certificate = folder + "/client.crt";
+  const std::string key = folder + "/client.key";
+  if (std::error_code error; !fs::exists(certificate, error)) {
+    std::string why;
+    const auto made = tls::MakeIdentity(SystemClock().WallNow(), &why);
+    if (!made) return absl::UnavailableError(why);
+    RETURN_IF_ERROR(WriteFile(key, made->key));
+    RETURN_IF_ERROR(WriteFile(certificate, made->certificate));
+  }
+  tls::Identity identity;
+  ASSIGN_OR_RETURN(identity.certificate, ReadFile(certificate));
+  ASSIGN_OR_RETURN(identity.key, ReadFile(key));
+  return identity;
+}
+
 class Relay {
  public:
-  explicit Relay(const std::string& folder)
-      : folder_(folder),
-        sockets_(folder + "/s"),
+  explicit Relay(const AttachOptions& options)
+      : auto_mtls_(options.auto_mtls),
+        folder_(options.folder),
+        sockets_(options.folder + "/s"),
         version_(Highest(Variable("PLUGIN_PROTOCOL_VERSIONS"))),
         loop_(clock_),
         retry_(loop_.timers()),
@@ -76,6 +96,7 @@ class Relay {
     fs::create_directories(sockets_, error);
     if (error) return ErrnoError(error.value(), "cannot make " + sockets_);
     RETURN_IF_ERROR(OpenHostDoor());
+    if (auto_mtls_) RETURN_IF_ERROR(PrepareTls());
     inotify_.reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!inotify_.valid() ||
         inotify_add_watch(inotify_.get(), sockets_.c_str(), IN_CREATE | IN_MOVED_TO) < 0)
@@ -101,13 +122,31 @@ class Relay {
     return to_host_.Start(folder_ + "/h.sock", host);
   }
 
+  absl::Status PrepareTls() {
+    ASSIGN_OR_RETURN(const tls::Identity identity, IdentityIn(folder_));
+    std::string error;
+    tls::ClientPtr client = tls::Client::MakeForAnyPeer(identity, &error);
+    if (client == nullptr) return absl::UnavailableError(error);
+    certificate_ = identity.certificate;
+    to_plugin_.SpeakTls(std::move(client), [this](const std::string& trouble) {
+      // plugind tries again and again.
+      if (std::exchange(trouble_, trouble) == trouble) return;
+      fmt::print(
+          stderr,
+          "{}; auto_mtls is set: was it started with the environment that is shown, and does "
+          "it do AutoMTLS?\n",
+          trouble);
+    });
+    return absl::OkStatus();
+  }
+
   absl::Status WriteEnvironment() {
     const std::string path = folder_ + '/' + kAttachEnvironment;
     std::ofstream file(path + ".new");
     for (char** each = environ; *each != nullptr; ++each) {
       const std::string_view entry(*each);
       const std::string name(entry.substr(0, entry.find('=')));
-      if (IsOfTheShell(name) || name == "PLUGIN_CLIENT_CERT") continue;
+      if (IsOfTheShell(name)) continue;
       std::string value = Variable(name.c_str());
       // One version, because it is not read which of several the plugin chooses.
       if (name == "PLUGIN_PROTOCOL_VERSIONS") value = std::to_string(version_);
@@ -115,6 +154,7 @@ class Relay {
       if (name == "PLUGIND_HOST_ADDRESS") value = "unix:" + folder_ + "/h.sock";
       file << ExportLine(name, value) << '\n';
     }
+    if (!certificate_.empty()) file << ExportLine("PLUGIN_CLIENT_CERT", certificate_) << '\n';
     file.close();
     if (!file || rename((path + ".new").c_str(), path.c_str()) != 0)
       return ErrnoError(errno, "cannot write " + path);
@@ -162,6 +202,7 @@ class Relay {
     loop_.Stop();
   }
 
+  const bool auto_mtls_;
   const std::string folder_;
   const std::string sockets_;  // where the plugin listens
   const uint64_t version_;
@@ -173,6 +214,8 @@ class Relay {
   UniqueFd inotify_;
   UniqueFd pidfd_;  // the plugin's process
   std::set<std::string> refused_;
+  std::string certificate_;  // what the plugin is to take for its host's; empty: no AutoMTLS
+  std::string trouble_;      // that was told last
   absl::Status result_;
 };
 
@@ -184,8 +227,8 @@ std::string ExportLine(const std::string& name, const std::string& value) {
   return fmt::format("export {}='{}'", name, quoted);
 }
 
-ExitCode RunAttachRelay(const std::string& folder) {
-  const absl::Status status = Relay(folder).Run();
+ExitCode RunAttachRelay(const AttachOptions& options) {
+  const absl::Status status = Relay(options).Run();
   if (status.ok()) return ExitCode::kDone;
   Complain(std::string(Message(status)));
   return ExitCode::kFailed;

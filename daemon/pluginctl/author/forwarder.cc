@@ -41,6 +41,11 @@ Forwarder::~Forwarder() {
   if (listener_.valid()) loop_.Unwatch(listener_.get());
 }
 
+void Forwarder::SpeakTls(tls::ClientPtr client, std::function<void(const std::string&)> trouble) {
+  tls_ = std::move(client);
+  trouble_ = std::move(trouble);
+}
+
 absl::Status Forwarder::Start(const std::string& path, const std::string& target) {
   target_ = target;
   sockaddr_un address{};
@@ -62,8 +67,11 @@ void Forwarder::Accept() {
   UniqueFd far = ConnectTo(target_);
   if (!far.valid()) return;  // hangs up, which the caller sees
   const auto at = bridges_.emplace(bridges_.end());
-  *at = std::make_unique<Bridge>(loop_, std::move(near), std::move(far),
-                                 [this, at] { bridges_.erase(at); });
+  *at = std::make_unique<Bridge>(loop_, std::move(near), std::move(far), tls_,
+                                 [this, at](const std::string& trouble) {
+                                   bridges_.erase(at);
+                                   if (!trouble.empty()) trouble_(trouble);
+                                 });
 }
 
 }  // namespace plugind::pluginctl

@@ -5,6 +5,7 @@
 
 #include <absl/status/status.h>
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -25,6 +26,8 @@ class Forwarder {
   Forwarder& operator=(const Forwarder&) = delete;
   ~Forwarder();
 
+  // For connections to the target; before Start. `trouble` gets what goes wrong with it.
+  void SpeakTls(tls::ClientPtr client, std::function<void(const std::string&)> trouble);
   // Listens at `path`, in place of what is there; nobody but this user may connect.
   absl::Status Start(const std::string& path, const std::string& target);
 
@@ -34,6 +37,8 @@ class Forwarder {
   EventLoop& loop_;
   UniqueFd listener_;
   std::string target_;
+  tls::ClientPtr tls_;  // null: none
+  std::function<void(const std::string&)> trouble_;
   std::list<std::unique_ptr<Bridge>> bridges_;
 };
 

@@ -64,8 +64,8 @@ bool Cut(std::vector<std::string>* lines, Table* table, std::string_view key) {
 
 // What does not hold in a daemon of its own: peers to wait for, being disabled.
 constexpr const char* kReplaced[] = {"command", "name", "enabled", "after", "working_directory"};
-constexpr const char* kImpatient[] = {"start_timeout", "health",  "call",      "stop",
-                                      "restart",       "backoff", "quarantine"};
+constexpr const char* kImpatient[] = {"start_timeout", "health",  "call",       "stop",
+                                      "restart",       "backoff", "quarantine", "auto_mtls"};
 
 }  // namespace
 
@@ -146,6 +146,14 @@ std::vector<std::string> CommandOf(const AuthorFile& author) {
     command.front() = (folder / command.front()).lexically_normal().string();
   }
   return command;
+}
+
+bool WantsAutoMtls(const AuthorFile& author) {
+  const auto document = config::ParseDocument(author.text);
+  const auto* table = std::get_if<Table>(&document);
+  const Entry* entry = table == nullptr ? nullptr : Find(*table, "auto_mtls");
+  const bool* wanted = entry == nullptr ? nullptr : entry->value.As<bool>();
+  return wanted != nullptr && *wanted;
 }
 
 std::string PluginNameFor(const AuthorFile& author, const std::string& program) {

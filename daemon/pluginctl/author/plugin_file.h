@@ -38,6 +38,9 @@ std::string InAuthorsWords(const std::string& text, const std::string& private_p
 // The file's own command, its program's path absolute; empty where it has none.
 std::vector<std::string> CommandOf(const AuthorFile& author);
 
+// Whether the file sets auto_mtls, which a patient private file leaves to the relay.
+bool WantsAutoMtls(const AuthorFile& author);
+
 // What the private daemon calls the plugin: the file's `name`, else its stem, else the program's,
 // fitted to what a plugin's name may be.
 std::string PluginNameFor(const AuthorFile& author, const std::string& program);

@@ -67,6 +67,17 @@ TEST(PluginFileTest, ForADebuggerNothingIsEndedBecauseItTakesLong) {
   EXPECT_THAT(Meaning(file.text), HasSubstr("config = { a = 1 }"));
 }
 
+TEST(PluginFileTest, UnderADebuggerAutoMtlsIsNotPluginds) {
+  const AuthorFile author = {"/p/x.toml", "auto_mtls = true\n[config]\nauto_mtls = 1\n"};
+  const PrivateFile file = ComposePluginFile(author, {.command = {"/bin/plugin"}, .patient = true});
+  EXPECT_THAT(Meaning(file.text), Not(HasSubstr("auto_mtls = true")));
+  EXPECT_THAT(Meaning(file.text), HasSubstr("config = { auto_mtls = 1 }"));
+  EXPECT_TRUE(WantsAutoMtls(author));
+  EXPECT_FALSE(WantsAutoMtls({"/p/x.toml", "auto_mtls = false\n"}));
+  EXPECT_FALSE(WantsAutoMtls({"/p/x.toml", "[config]\nauto_mtls = true\n"}));
+  EXPECT_FALSE(WantsAutoMtls({}));
+}
+
 TEST(PluginFileTest, AKeyInSeveralPiecesIsRefusedWithItsPlace) {
   const AuthorFile author = {"/p/x.toml",
                              "health.interval = \"1s\"\nenv.A = \"1\"\nhealth.failures = 2\n"};

@@ -28,6 +28,8 @@ class PrivateDaemon {
   // Kills it if it was not reaped.
   ~PrivateDaemon();
 
+  // Held by it for as long as it or its keeper lives.
+  static std::string LockIn(const std::string& folder) { return folder + "/r/plugind.lock"; }
   static std::string SocketIn(const std::string& folder) { return folder + "/r/plugind.sock"; }
 
   // Readable when it has ended.

@@ -97,8 +97,10 @@ class Session {
 
   // From the author's file as it is now. False: it has errors, which were shown.
   bool WritePluginFile() {
-    PrivateFile file = ComposePluginFile(
-        author_, {.command = options_.attach ? relay_ : command_, .patient = options_.attach});
+    std::vector<std::string> command = options_.attach ? relay_ : command_;
+    if (options_.attach && WantsAutoMtls(author_)) command.emplace_back("--auto-mtls");
+    PrivateFile file =
+        ComposePluginFile(author_, {.command = std::move(command), .patient = options_.attach});
     if (!file.problems.empty()) return ShowProblems(file.problems);
     private_ = std::move(file);
     if (const absl::Status written = WriteFile(plugin_file_, private_.text); !written.ok()) {
@@ -241,14 +243,21 @@ class Session {
     if (settings && TakeSettings()) Reload();
   }
 
-  // Once: it stays the same for as long as this runs.
+  // Once, unless the author's file changes it: it is the same for each start of the plugin, but for
+  // the number of that.
   void ShowEnvironment() {
-    if (std::exchange(environment_shown_, true)) return;
     const auto exports = ReadFile(environment_);
     if (!exports.ok()) return narrator_.Fail(Message(exports.status()));
-    narrator_.Say("in another terminal, or by \". " + environment_ + "\":");
     std::istringstream lines(*exports);
-    for (std::string line; std::getline(lines, line);) narrator_.Say(line);
+    std::string shown;
+    std::string lasting;
+    for (std::string line; std::getline(lines, line);) {
+      shown += shown.empty() ? line : '\n' + line;
+      if (!line.starts_with("export PLUGIND_INSTANCE=")) lasting += line + '\n';
+    }
+    if (std::exchange(environment_shown_, lasting) == lasting) return;
+    narrator_.Say("in another terminal, or by \". " + environment_ + "\":");
+    narrator_.Say(shown);
     narrator_.Say(fmt::format("and then, under a debugger or without: {}",
                               Printable(fmt::format("{}", fmt::join(command_, " ")))));
   }
@@ -393,7 +402,7 @@ class Session {
   std::optional<UnderWay> swap_;    // a stop and a start, until it is READY again
   std::optional<UnderWay> reload_;  // new settings, until the plugin has said what it makes of them
   std::string shown_exit_;          // the instance whose end was shown last
-  bool environment_shown_ = false;
+  std::string environment_shown_;   // what of it stays from one start of the plugin to the next
   bool introduced_ = false;
   bool ending_ = false;
   ExitCode code_ = ExitCode::kDone;
