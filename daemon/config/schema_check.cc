@@ -9,7 +9,7 @@
 
 #include "daemon/config/json.h"
 #include "daemon/config/schema_node.h"
-#include "daemon/config/suggest.h"
+#include "daemon/config/schema_words.h"
 #include "daemon/config/value.h"
 
 namespace plugind::config {
@@ -43,27 +43,6 @@ struct Finding {
 // What was found. Null stands for "only whether it fits": then nothing is composed.
 using Findings = std::vector<Finding>;
 
-std::string KindOf(const Json& value) {
-  switch (value.type()) {
-    case Json::value_t::null:
-      return "null";
-    case Json::value_t::boolean:
-      return value.get<bool>() ? "true" : "false";
-    case Json::value_t::string:
-      return "a string";
-    case Json::value_t::array:
-      return "an array";
-    case Json::value_t::object:
-      return "a table";
-    default:
-      return value.dump();
-  }
-}
-
-std::string ShownJson(const Json& value) {
-  return value.is_string() ? Shown(value.get_ref<const std::string&>()) : KindOf(value);
-}
-
 bool IsWhole(const Json& value) {
   return value.is_number_integer() ||
          (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()));
@@ -86,20 +65,6 @@ bool HasType(const Json& value, uint8_t types) {
   }
 }
 
-std::string TypeNames(uint8_t types) {
-  static constexpr std::pair<Type, std::string_view> kNames[] = {
-      {kString, "a string"}, {kInteger, "an integer"},
-      {kNumber, "a number"}, {kBoolean, "true or false"},
-      {kArray, "an array"},  {kObject, "a table"},
-      {kNull, "null"}};
-  if ((types & kNumber) != 0) types = static_cast<uint8_t>(types & ~kInteger);
-  std::vector<std::string_view> names;
-  for (const auto& [type, name] : kNames) {
-    if ((types & type) != 0) names.push_back(name);
-  }
-  return fmt::format("{}", fmt::join(names, " or "));
-}
-
 bool IsMultiple(const Json& value, const Json& of) {
   constexpr double kExact = 9'007'199'254'740'992;  // 2^53: what doubles count without gaps
   const bool whole = value.is_number_integer() && of.is_number_integer();
@@ -113,33 +78,6 @@ bool IsMultiple(const Json& value, const Json& of) {
 size_t CodePoints(const std::string& text) {
   return static_cast<size_t>(std::count_if(
       text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xc0) != 0x80; }));
-}
-
-std::string Number(uint64_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
-// The nearest of the schema's words; none that would have to be escaped.
-std::string Guess(std::string_view word, std::vector<std::string> known) {
-  constexpr size_t kLongestWord = 64;  // the time grows with the square
-  if (word.size() > kLongestWord) return "";
-  std::erase_if(known,
-                [](const std::string& text) { return Quote(text).size() != text.size() + 2; });
-  std::sort(known.begin(), known.end());
-  return DidYouMean(word, known);
-}
-
-std::string FieldOf(const std::vector<Misfit::Step>& path) {
-  std::string field;
-  for (const auto& step : path) {
-    if (step.is_index) {
-      field += fmt::format("[{}]", step.index);
-    } else {
-      if (!field.empty()) field += '.';
-      field += step.key.size() > 64 ? Shown(step.key) : TomlKey(step.key);
-    }
-  }
-  return field;
 }
 
 class Checker {
@@ -306,8 +244,8 @@ bool Checker::InBounds(const Bounds& bounds, uint64_t count, std::string_view no
   if (findings == nullptr) return false;
   return Tell(findings, at,
               fmt::format("must have {}, not {}",
-                          few ? "at least " + Number(*bounds.min, noun)
-                              : "at most " + Number(*bounds.max, noun),
+                          few ? "at least " + Counted(*bounds.min, noun)
+                              : "at most " + Counted(*bounds.max, noun),
                           count));
 }
 

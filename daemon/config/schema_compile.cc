@@ -2,13 +2,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <map>
 #include <set>
 #include <utility>
 
+#include "daemon/config/schema_circle.h"
 #include "daemon/config/schema_node.h"
+#include "daemon/config/schema_pointer.h"
 #include "daemon/config/value.h"
 
 namespace plugind::config {
@@ -24,31 +25,6 @@ struct Refused {
   NodeId at;
   std::string why;
 };
-
-// `/a~1b%20c` of a reference, as far as it is one.
-std::string Unescape(std::string_view token) {
-  std::string text;
-  for (size_t i = 0; i < token.size(); ++i) {
-    const std::string_view hex = token.substr(i + 1, 2);
-    if (token[i] == '%' && hex.size() == 2 && std::isxdigit(static_cast<unsigned char>(hex[0])) &&
-        std::isxdigit(static_cast<unsigned char>(hex[1]))) {
-      text += static_cast<char>(std::stoi(std::string(hex), nullptr, 16));
-      i += 2;
-    } else {
-      text += token[i];
-    }
-  }
-  std::string plain;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool escape = text[i] == '~' && i + 1 < text.size();
-    if (escape && (text[i + 1] == '0' || text[i + 1] == '1')) {
-      plain += text[++i] == '0' ? '~' : '/';
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
 
 class Compiler {
  public:
@@ -69,7 +45,7 @@ class Compiler {
         out_.nodes[from].ref = target;
       }
     }
-    RefuseCircles();
+    if (auto circle = FindCircle(out_.nodes)) Refuse(circle->at, std::move(circle->why));
   }
 
  private:
@@ -96,8 +72,6 @@ class Compiler {
 
   void CompileNode(NodeId id);
   NodeId Resolve(NodeId from, std::string_view text);
-  void RefuseCircles() const;
-  std::vector<NodeId> InPlace(const Node& node) const;
 
   std::string Cut(std::string_view text) const { return Shown(text); }
 
@@ -399,134 +373,14 @@ NodeId Compiler::Resolve(NodeId from, std::string_view text) {
   const auto nowhere = [&] { Refuse(from, fmt::format("\"$ref\" {} leads nowhere", Cut(whole))); };
   if (!text.empty()) text.remove_prefix(1);
   if (!text.empty() && text[0] != '/') nowhere();
-  const Json* target = &out_.document;
-  while (!text.empty()) {
-    text.remove_prefix(1);
-    const size_t end = std::min(text.find('/'), text.size());
-    const auto token = Unescape(text.substr(0, end));
-    text.remove_prefix(end);
-    if (target->is_object() && target->contains(token)) {
-      target = &(*target)[token];
-    } else if (target->is_array() && !token.empty() && token.size() < 7 &&
-               token.find_first_not_of("0123456789") == std::string::npos &&
-               std::stoul(token) < target->size()) {
-      target = &(*target)[std::stoul(token)];
-    } else {
-      nowhere();
-    }
-  }
+  const Json* target = Follow(out_.document, text);
+  if (target == nullptr) nowhere();
   return NodeAt(target, kNone, whole);
-}
-
-std::vector<NodeId> Compiler::InPlace(const Node& node) const {
-  std::vector<NodeId> all = node.all_of;
-  all.insert(all.end(), node.any_of.begin(), node.any_of.end());
-  all.insert(all.end(), node.one_of.begin(), node.one_of.end());
-  for (const auto& dependency : node.dependencies) all.push_back(dependency.schema);
-  for (const NodeId one :
-       {node.ref, node.negated, node.condition, node.consequence, node.alternative}) {
-    all.push_back(one);
-  }
-  std::erase(all, kNone);
-  return all;
-}
-
-// A circle of subschemas that look at the same value would never end; a long chain would overflow
-// the stack.
-void Compiler::RefuseCircles() const {
-  constexpr size_t kUnseen = 0;
-  constexpr size_t kOpen = SIZE_MAX;
-  std::vector<size_t> height(out_.nodes.size(), kUnseen);
-  struct Visit {
-    NodeId id;
-    std::vector<NodeId> next;
-  };
-  for (NodeId start = 0; start < out_.nodes.size(); ++start) {
-    if (height[start] != kUnseen) continue;
-    std::vector<Visit> open;
-    const auto enter = [&](NodeId id) {
-      height[id] = kOpen;
-      open.push_back({id, InPlace(out_.nodes[id])});
-    };
-    enter(start);
-    while (!open.empty()) {
-      auto& visit = open.back();
-      if (!visit.next.empty()) {
-        const NodeId next = visit.next.back();
-        if (height[next] == kOpen) Refuse(visit.id, "goes in a circle without an end");
-        if (height[next] == kUnseen) {
-          enter(next);
-        } else {
-          visit.next.pop_back();
-        }
-        continue;
-      }
-      size_t highest = 0;
-      for (const NodeId below : InPlace(out_.nodes[visit.id]))
-        highest = std::max(highest, height[below]);
-      height[visit.id] = highest + 1;
-      if (highest >= kMaxInPlace) {
-        Refuse(visit.id,
-               fmt::format("goes through more than {} references and alternatives", kMaxInPlace));
-      }
-      open.pop_back();
-    }
-  }
 }
 
 }  // namespace
 
-size_t Nesting(std::string_view json) {
-  size_t depth = 0;
-  size_t deepest = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      deepest = std::max(deepest, ++depth);
-    } else if ((c == '}' || c == ']') && depth > 0) {
-      --depth;
-    }
-  }
-  return deepest;
-}
-
-size_t Weight(const Json& value) {  // NOLINT(misc-no-recursion): as deep as Nesting allowed
-  constexpr size_t kBytesAtOnce = 32;
-  size_t weight = 1;
-  if (value.is_string()) weight += value.get_ref<const std::string&>().size() / kBytesAtOnce;
-  if (value.is_array()) {
-    for (const auto& child : value) weight += Weight(child);
-  }
-  if (value.is_object()) {
-    for (const auto& [key, child] : value.items())
-      weight += Weight(child) + key.size() / kBytesAtOnce;
-  }
-  return weight;
-}
-
 }  // namespace schema
-
-std::string Schema::Compiled::Where(schema::NodeId id) const {
-  constexpr size_t kMaxParts = 12;
-  std::vector<std::string> parts;
-  for (; id != schema::kNone && parts.size() < kMaxParts; id = nodes[id].parent) {
-    const auto& node = nodes[id];
-    if (node.keyword.starts_with('#')) {  // reached by reference alone
-      parts.emplace_back(node.keyword.substr(std::min<size_t>(node.keyword.size(), 2)));
-      break;
-    }
-    if (!node.key.empty()) parts.push_back(node.key);
-    if (!node.keyword.empty()) parts.emplace_back(node.keyword);
-  }
-  std::reverse(parts.begin(), parts.end());
-  return Shown(fmt::format("#{}{}", parts.empty() ? "" : "/", fmt::join(parts, "/")));
-}
 
 std::optional<Schema> Schema::Compile(std::string_view json_schema, std::string* error) {
   if (json_schema.size() > kMaxSchemaBytes) {

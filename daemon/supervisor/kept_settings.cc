@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/base/fingerprint.h"
+
 namespace plugind::supervisor {
 
 std::string SettingsFdName(std::string_view plugin) {
@@ -35,10 +37,7 @@ std::string ReadKeptSettings(const UniqueFd& memory) {
 }
 
 uint64_t SettingsFingerprint(std::string_view json) {
-  uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a, 64 bits
-  for (const char byte : json) {
-    hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3U;
-  }
+  const uint64_t hash = Fingerprint(json);
   return hash == 0 ? 1 : hash;
 }
 

@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "daemon/base/codec.h"
+#include "daemon/base/fingerprint.h"
 #include "daemon/supervisor/executable.h"
 
 namespace plugind::supervisor {
@@ -166,11 +167,7 @@ uint64_t ProcessFingerprint(const config::PluginConfig& config) {
   writer.Put(config.capabilities.require);
   for (const auto& [name, version] : config.capabilities.offer) writer.Put(name).Put(version);
   if (config.auto_mtls) writer.Put(true);  // of others the fingerprint is as it always was
-  uint64_t hash = 0xcbf29ce484222325U;     // FNV-1a, 64 bits
-  for (const char byte : writer.bytes()) {
-    hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3U;
-  }
-  return hash;
+  return Fingerprint(writer.bytes());
 }
 
 }  // namespace plugind::supervisor
