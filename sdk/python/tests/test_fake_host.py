@@ -168,7 +168,9 @@ class Relay:
             "Unary": grpc.unary_unary_rpc_method_handler(self.unary),
             "Stream": grpc.unary_stream_rpc_method_handler(self.stream),
         }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.Relay", handlers),))
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("a.Relay", handlers),)
+        )
 
 
 def test_a_call_that_is_made_while_one_is_served_belongs_to_its_trace() -> None:
