@@ -18,10 +18,12 @@ func optionsAreKnown() bool {
 	return err == nil
 }
 
-// describe is the file as a FileDescriptorProto. Without options, only those are in it that change how messages are
-// written and read, which protobuf has turned into properties of the descriptors.
+// describe is the file as a FileDescriptorProto; the numbers here and below are those of descriptor.proto. Without options,
+// only those are in it that change how messages are written and read, which protobuf has turned into properties of the
+// descriptors.
 func describe(file protoreflect.FileDescriptor, options bool) []byte {
-	w := writer{options: options, editions: file.Syntax() == protoreflect.Editions, packs: file.Syntax() != protoreflect.Proto2}
+	syntax := file.Syntax()
+	w := writer{options: options, editions: syntax == protoreflect.Editions, packs: syntax != protoreflect.Proto2}
 	b := appendText(nil, 1, file.Path())
 	b = appendText(b, 2, string(file.Package()))
 	for i := range file.Imports().Len() {
@@ -37,8 +39,8 @@ func describe(file protoreflect.FileDescriptor, options bool) []byte {
 	b = appendEach(b, 6, file.Services(), w.service)
 	b = appendEach(b, 7, file.Extensions(), w.field)
 	b = w.appendOptions(b, 8, file, nil)
-	if file.Syntax() != protoreflect.Proto2 {
-		b = appendText(b, 12, file.Syntax().String())
+	if syntax != protoreflect.Proto2 {
+		b = appendText(b, 12, syntax.String())
 	}
 	if edition, known := file.(interface{ Edition() int32 }); w.editions && known {
 		b = appendNumber(b, 14, uint64(edition.Edition()))
@@ -252,22 +254,6 @@ func escaped(value []byte) []byte {
 		}
 	}
 	return b
-}
-
-// appendText appends a string, and nothing for "".
-func appendText(b []byte, number protowire.Number, text string) []byte {
-	if text == "" {
-		return b
-	}
-	return protowire.AppendString(protowire.AppendTag(b, number, protowire.BytesType), text)
-}
-
-func appendBytes(b []byte, number protowire.Number, bytes []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(b, number, protowire.BytesType), bytes)
-}
-
-func appendNumber(b []byte, number protowire.Number, value uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, number, protowire.VarintType), value)
 }
 
 // appendRange appends what all ranges of descriptors begin with.

@@ -49,13 +49,3 @@ func (o ownFiles) message(path, scope string, message []byte) {
 		}
 	}
 }
-
-// first is the first value of a string in a message.
-func first(message []byte, number int) string {
-	for each := range fields(message) {
-		if int(each.number) == number {
-			return string(each.bytes)
-		}
-	}
-	return ""
-}

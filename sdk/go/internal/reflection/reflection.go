@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -194,35 +193,4 @@ func pathOf(symbol protoreflect.FullName) (string, error) {
 		return "", err
 	}
 	return found.ParentFile().Path(), nil
-}
-
-// field is one of a message; value is that of an integer, bytes are those of anything that has a length.
-type field struct {
-	number protowire.Number
-	value  uint64
-	bytes  []byte
-}
-
-// fields are those of a message, up to the first that is none.
-func fields(message []byte) func(yield func(field) bool) {
-	return func(yield func(field) bool) {
-		for len(message) > 0 {
-			number, kind, tag := protowire.ConsumeTag(message)
-			size := protowire.ConsumeFieldValue(number, kind, message[max(tag, 0):])
-			if tag < 0 || size < 0 {
-				return
-			}
-			each := field{number: number}
-			switch kind {
-			case protowire.VarintType:
-				each.value, _ = protowire.ConsumeVarint(message[tag:])
-			case protowire.BytesType:
-				each.bytes, _ = protowire.ConsumeBytes(message[tag:])
-			}
-			if !yield(each) {
-				return
-			}
-			message = message[tag+size:]
-		}
-	}
 }

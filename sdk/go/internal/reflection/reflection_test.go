@@ -46,13 +46,18 @@ func client(t *testing.T) *grpc.ClientConn {
 	return connection
 }
 
+type (
+	question = reflectionpb.ServerReflectionRequest
+	answer   = reflectionpb.ServerReflectionResponse
+)
+
 // ask asks one thing after the other, on one stream.
-func ask(t *testing.T, connection *grpc.ClientConn, questions ...*reflectionpb.ServerReflectionRequest) []*reflectionpb.ServerReflectionResponse {
+func ask(t *testing.T, connection *grpc.ClientConn, questions ...*question) []*answer {
 	stream, err := reflectionpb.NewServerReflectionClient(connection).ServerReflectionInfo(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var answers []*reflectionpb.ServerReflectionResponse
+	var answers []*answer
 	for _, question := range questions {
 		if err := stream.Send(question); err != nil {
 			t.Fatal(err)
@@ -69,31 +74,31 @@ func ask(t *testing.T, connection *grpc.ClientConn, questions ...*reflectionpb.S
 	return answers
 }
 
-func byName(path string) *reflectionpb.ServerReflectionRequest {
-	return &reflectionpb.ServerReflectionRequest{
+func byName(path string) *question {
+	return &question{
 		Host: "anybody", MessageRequest: &reflectionpb.ServerReflectionRequest_FileByFilename{FileByFilename: path},
 	}
 }
 
-func containing(symbol string) *reflectionpb.ServerReflectionRequest {
-	return &reflectionpb.ServerReflectionRequest{
+func containing(symbol string) *question {
+	return &question{
 		MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: symbol},
 	}
 }
 
-func extension(of string, number int32) *reflectionpb.ServerReflectionRequest {
-	return &reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingExtension{
+func extension(of string, number int32) *question {
+	return &question{MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingExtension{
 		FileContainingExtension: &reflectionpb.ExtensionRequest{ContainingType: of, ExtensionNumber: number},
 	}}
 }
 
-func numbers(of string) *reflectionpb.ServerReflectionRequest {
-	return &reflectionpb.ServerReflectionRequest{
+func numbers(of string) *question {
+	return &question{
 		MessageRequest: &reflectionpb.ServerReflectionRequest_AllExtensionNumbersOfType{AllExtensionNumbersOfType: of},
 	}
 }
 
-func paths(t *testing.T, answer *reflectionpb.ServerReflectionResponse) []string {
+func paths(t *testing.T, answer *answer) []string {
 	var all []string
 	for _, raw := range answer.GetFileDescriptorResponse().GetFileDescriptorProto() {
 		var file descriptorpb.FileDescriptorProto
@@ -111,7 +116,7 @@ func TestBothVersionsListTheServices(t *testing.T) {
 		"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
 	}
 	var got []string
-	list := &reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}
+	list := &question{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}
 	for _, service := range ask(t, connection, list)[0].GetListServicesResponse().GetService() {
 		got = append(got, service.GetName())
 	}
@@ -133,9 +138,15 @@ func TestBothVersionsListTheServices(t *testing.T) {
 }
 
 func TestAFileComesWithItsImportsOnceAStream(t *testing.T) {
-	const structs, plugin, empty = "google/protobuf/struct.proto", "plugin/go_plugin.proto", "google/protobuf/empty.proto"
-	const api, anything, context = "google/protobuf/api.proto", "google/protobuf/any.proto", "google/protobuf/source_context.proto"
-	const types = "google/protobuf/type.proto"
+	const (
+		structs  = "google/protobuf/struct.proto"
+		plugin   = "plugin/go_plugin.proto"
+		empty    = "google/protobuf/empty.proto"
+		api      = "google/protobuf/api.proto"
+		anything = "google/protobuf/any.proto"
+		context  = "google/protobuf/source_context.proto"
+		types    = "google/protobuf/type.proto"
+	)
 	answers := ask(t, client(t), containing("google.protobuf.Struct.fields"), byName(api), byName(types),
 		containing("plugin.GRPCController.Shutdown"), containing("plugin.StdioData"), byName(anything))
 	want := [][]string{
@@ -171,7 +182,8 @@ func TestExtensionsAreFoundByTheirNumber(t *testing.T) {
 	if got := paths(t, answers[0]); len(got) == 0 || got[0] != "google/protobuf/go_features.proto" {
 		t.Errorf("the extension is in %v", got)
 	}
-	if got := answers[1].GetAllExtensionNumbersResponse(); !slices.Contains(got.GetExtensionNumber(), goFeatures) || got.GetBaseTypeName() != features {
+	got := answers[1].GetAllExtensionNumbersResponse()
+	if !slices.Contains(got.GetExtensionNumber(), goFeatures) || got.GetBaseTypeName() != features {
 		t.Errorf("the extensions are %v", got)
 	}
 	if got := answers[2].GetAllExtensionNumbersResponse(); got == nil || len(got.GetExtensionNumber()) != 0 {
@@ -180,9 +192,10 @@ func TestExtensionsAreFoundByTheirNumber(t *testing.T) {
 }
 
 func TestWhatNobodyKnowsIsNotFound(t *testing.T) {
-	for _, answer := range ask(t, client(t), byName("nobody.proto"), containing("nobody.v1.Nobody"), containing("plugin.Nobody"),
-		extension("google.protobuf.FeatureSet", 7), numbers("nobody.v1.Nobody")) {
-		if code := codes.Code(answer.GetErrorResponse().GetErrorCode()); code != codes.NotFound || answer.GetErrorResponse().GetErrorMessage() == "" {
+	for _, answer := range ask(t, client(t), byName("nobody.proto"), containing("nobody.v1.Nobody"),
+		containing("plugin.Nobody"), extension("google.protobuf.FeatureSet", 7), numbers("nobody.v1.Nobody")) {
+		refusal := answer.GetErrorResponse()
+		if codes.Code(refusal.GetErrorCode()) != codes.NotFound || refusal.GetErrorMessage() == "" {
 			t.Errorf("%v is answered %v", answer.GetOriginalRequest(), answer)
 		}
 	}
@@ -190,7 +203,7 @@ func TestWhatNobodyKnowsIsNotFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.Send(&reflectionpb.ServerReflectionRequest{Host: "no question"}); err != nil {
+	if err := stream.Send(&question{Host: "no question"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := stream.Recv(); status.Code(err) != codes.InvalidArgument {
