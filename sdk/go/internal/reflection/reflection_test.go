@@ -48,16 +48,16 @@ func client(t *testing.T) *grpc.ClientConn {
 
 type (
 	question = reflectionpb.ServerReflectionRequest
-	answer   = reflectionpb.ServerReflectionResponse
+	reply    = reflectionpb.ServerReflectionResponse
 )
 
 // ask asks one thing after the other, on one stream.
-func ask(t *testing.T, connection *grpc.ClientConn, questions ...*question) []*answer {
+func ask(t *testing.T, connection *grpc.ClientConn, questions ...*question) []*reply {
 	stream, err := reflectionpb.NewServerReflectionClient(connection).ServerReflectionInfo(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var answers []*answer
+	var answers []*reply
 	for _, question := range questions {
 		if err := stream.Send(question); err != nil {
 			t.Fatal(err)
@@ -98,7 +98,7 @@ func numbers(of string) *question {
 	}
 }
 
-func paths(t *testing.T, answer *answer) []string {
+func paths(t *testing.T, answer *reply) []string {
 	var all []string
 	for _, raw := range answer.GetFileDescriptorResponse().GetFileDescriptorProto() {
 		var file descriptorpb.FileDescriptorProto
