@@ -38,6 +38,32 @@ export type Level = "trace" | "debug" | "info" | "warn" | "error";
  */
 export type Implementation = Record<string, (call: any, callback?: any) => any>;
 
+/** Who a plugin is to its host, and what was agreed with it. */
+export interface Identity {
+  /** The host's name for the plugin. */
+  name: string;
+  /** This process of it. */
+  instance: string;
+  protocolVersion: number;
+  /** Agreed ones, with their versions. */
+  capabilities: Record<string, string>;
+  /** "plugind", and its version. */
+  host: string;
+  hostVersion: string;
+}
+
+/** What the host says of a plugin that this one may call. */
+export interface PeerInfo {
+  name: string;
+  /** As `pluginctl status` says it: READY, BACKOFF, … */
+  state: string;
+  /** What the peer says of itself; may be empty. */
+  version: string;
+  services: string[];
+  /** What may be called: `"*"`, or `"pkg.Service/Method"`, `"pkg.Service/*"`. */
+  methods: string[];
+}
+
 /** A plugin that this one may call, through the host. */
 export interface Peer {
   readonly name: string;
@@ -135,8 +161,19 @@ export class Plugin {
   agreed(capability: string): string | undefined;
   /** The settings in force. Not to be changed. */
   settings(): Settings;
-  /** A peer by its name, whether or not it runs just now. Throws under hosts that have no peers. */
+  /**
+   * A peer by its name, whether or not it runs just now. Throws under hosts that have no peers.
+   * A call that is made for one that is being served carries on its `traceparent` and `tracestate`,
+   * unless its metadata has a traceparent.
+   */
   peer(name: string): Peer;
+  /**
+   * The plugins that this one may call, in order of name. Asks the host, for 2 s at most; rejects
+   * with the gRPC status, and under hosts that have no peers.
+   */
+  peers(): Promise<PeerInfo[]>;
+  /** Who this plugin is to its host. Asks it, and rejects, as peers() does. */
+  identity(): Promise<Identity>;
   /** A line in `pluginctl status`, until the next one. At most 1,024 bytes. */
   setStatus(text: string): Promise<void>;
   /** Whether calls may be sent here. While false, nothing is routed here and nobody kills it. */

@@ -6,11 +6,14 @@ const os = require("node:os");
 const path = require("node:path");
 
 const { agreement } = require("./lib/agreement");
+const { SDK } = require("./lib/contract");
+const { host: hostService } = require("./lib/host_messages");
 const { listen } = require("./lib/listener");
 const { services } = require("./lib/messages");
 const { startSession } = require("./lib/plugin");
 
 const HOST_CAPABILITIES = ["config.reload", "drain", "log.structured", "peer.calls", "trace"];
+const PROTOCOL_VERSION = 1;
 const TIMEOUT = 10_000; // ms, for calls of the contract
 
 class FakeHost {
@@ -24,6 +27,7 @@ class FakeHost {
   #contract;
   #door;
   #doorServer;
+  #name = "";
   #generation = 0;
   #shutdown;
 
@@ -108,19 +112,23 @@ class FakeHost {
     const answer = await this.#call("Negotiate", {
       host: "plugind",
       capabilities: offered,
-      protocolVersion: 1,
+      protocolVersion: PROTOCOL_VERSION,
     });
+    this.#name = answer.name;
     const { agreed, missing } = agreement(offered, answer.capabilities);
     if (missing.length > 0)
       throw new Error(`the plugin requires what the host lacks: ${missing.join(", ")}`);
     this.agreed = agreed;
   }
 
-  // What PLUGIND_HOST_ADDRESS leads to: the status line, and the peers by the name in the metadata.
+  // What PLUGIND_HOST_ADDRESS leads to: the host's own service, and the peers by the name in the
+  // metadata.
   async #openDoor() {
     const grpc = this.#grpc;
     const server = new grpc.Server();
-    server.addService(services.host, {
+    server.addService(hostService, {
+      GetSelf: (call, callback) => callback(null, this.#self()),
+      ListPeers: (call, callback) => callback(null, { peers: this.#listed() }),
       SetStatus: (call, callback) => {
         this.status = call.request.text;
         callback(null, {});
@@ -143,6 +151,25 @@ class FakeHost {
     this.#door = await listen(this.#socket("host.sock"), "", (socket) =>
       injector.injectConnection(socket),
     );
+  }
+
+  #self() {
+    return {
+      name: this.#name,
+      instance: "fake",
+      protocolVersion: PROTOCOL_VERSION,
+      capabilities: this.agreed,
+      host: "plugind",
+      hostVersion: SDK.version,
+    };
+  }
+
+  #listed() {
+    return [...this.#peers.keys()].sort().map((name) => {
+      const [Service] = this.#peers.get(name);
+      const [method] = Object.values(Service.service ?? Service);
+      return { name, state: "READY", services: [method.path.split("/")[1]], methods: ["*"] };
+    });
   }
 
   #toPeer(path, byPeer) {

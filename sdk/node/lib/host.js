@@ -1,15 +1,17 @@
-// The host, as the plugin calls it at PLUGIND_HOST_ADDRESS: its peers, and the line of text for
-// operators.
+// The host, as the plugin calls it at PLUGIND_HOST_ADDRESS: its peers, what the host says of it and
+// of them, and the line of text for operators. Every call carries on the trace of the one that it is
+// made for.
 "use strict";
 
-const { services } = require("./messages");
+const { host: service } = require("./host_messages");
+const { carryOn } = require("./trace");
 
 // DEADLINE_EXCEEDED, UNIMPLEMENTED, UNAVAILABLE.
 const HARMLESS = new Set([4, 12, 14]);
 
 const NAME = /^[a-z0-9]([a-z0-9._-]{0,46}[a-z0-9])?$/;
 const STATUS_BYTES = 1024;
-const STATUS_DEADLINE = 2000; // ms
+const DEADLINE = 2000; // ms, for the host's own services
 
 const OPTIONS = {
   "grpc.default_authority": "localhost",
@@ -28,10 +30,12 @@ function addressedTo(grpc, name) {
     let cancel;
     return new grpc.InterceptingCall(next(options), {
       start(metadata, listener, forward) {
-        metadata.set("plugind-plugin", name);
+        const addressed = metadata.clone(); // it is the author's, who may use it again
+        addressed.set("plugind-plugin", name);
+        carryOn(addressed);
         setImmediate(() => {
           begun = true;
-          forward(metadata, listener);
+          forward(addressed, listener);
           cancel?.();
         });
       },
@@ -77,36 +81,56 @@ class Host {
 
   peer(name) {
     if (!NAME.test(name)) throw new TypeError(`${JSON.stringify(name)} is no name of a plugin`);
-    if (this.#address === "") {
-      throw new Error("this host has no peers to call: PLUGIND_HOST_ADDRESS is not set");
-    }
+    if (this.#address === "") throw noHost();
     return new Peer(require("@grpc/grpc-js"), name, this.#address);
   }
 
+  // What the host calls this plugin, and what was agreed.
+  identity() {
+    return this.#ask("GetSelf", {});
+  }
+
+  // Whom this plugin may call, in order of name.
+  async peers() {
+    return (await this.#ask("ListPeers", {})).peers;
+  }
+
   // Nothing depends on the line, so a host that cannot take it is not an error.
-  setStatus(text) {
+  async setStatus(text) {
     if (Buffer.byteLength(text) > STATUS_BYTES) {
-      return Promise.reject(new RangeError(`a status has at most ${STATUS_BYTES} bytes`));
+      throw new RangeError(`a status has at most ${STATUS_BYTES} bytes`);
     }
-    if (this.#address === "") return Promise.resolve();
+    if (this.#address === "") return;
+    try {
+      await this.#ask("SetStatus", { text });
+    } catch (error) {
+      if (!HARMLESS.has(error.code)) throw error;
+    }
+  }
+
+  #ask(method, request) {
+    if (this.#address === "") return Promise.reject(noHost());
     const grpc = require("@grpc/grpc-js");
     this.#client ??= new grpc.Client(this.#address, grpc.credentials.createInsecure(), OPTIONS);
-    const { path, requestSerialize, responseDeserialize } = services.host.SetStatus;
-    const deadline = Date.now() + STATUS_DEADLINE;
+    const { path, requestSerialize, responseDeserialize } = service[method];
+    const metadata = new grpc.Metadata();
+    carryOn(metadata);
     return new Promise((resolve, reject) => {
       this.#client.makeUnaryRequest(
         path,
         requestSerialize,
         responseDeserialize,
-        { text },
-        { deadline },
-        (error) => {
-          if (error === null || HARMLESS.has(error.code)) resolve();
-          else reject(error);
-        },
+        request,
+        metadata,
+        { deadline: Date.now() + DEADLINE },
+        (error, answer) => (error === null ? resolve(answer) : reject(error)),
       );
     });
   }
+}
+
+function noHost() {
+  return new Error("this host has no peers to call: PLUGIND_HOST_ADDRESS is not set");
 }
 
 module.exports = { Host };

@@ -1,5 +1,5 @@
 // The messages and services that hosts and plugins share, as tables; ../proto has the files that
-// they come from.
+// they come from. Those of a plugin's own calls are in host_messages.js.
 "use strict";
 
 const { Struct } = require("./struct");
@@ -41,9 +41,6 @@ const ConfigureRequest = new Message({
 const ConfigureResponse = new Message({ violations: [1, Violation, "repeated"] });
 const DrainRequest = new Message({ timeout: [1, Duration] });
 const ShutdownRequest = new Message({ timeout: [1, Duration] });
-
-// proto/plugind/host/v1/host.proto, as far as the SDK calls it
-const SetStatusRequest = new Message({ text: [1, "string"] });
 
 // grpc/health/v1/health.proto
 const HealthCheckRequest = new Message({ service: [1, "string"] });
@@ -87,7 +84,6 @@ const services = {
     Drain: [DrainRequest, Empty],
     Shutdown: [ShutdownRequest, Empty],
   }),
-  host: service("plugind.host.v1.Host", { SetStatus: [SetStatusRequest, Empty] }),
   health: service("grpc.health.v1.Health", {
     Check: [HealthCheckRequest, HealthCheckResponse],
     Watch: [HealthCheckRequest, HealthCheckResponse, "answers"],
@@ -99,6 +95,8 @@ const services = {
 };
 
 module.exports = {
+  Empty,
+  service,
   services,
   messages: {
     Capability,
@@ -111,7 +109,6 @@ module.exports = {
     NegotiateRequest,
     NegotiateResponse,
     Sdk,
-    SetStatusRequest,
     ShutdownRequest,
     StdioData,
     Violation,

@@ -1,7 +1,6 @@
 // What the host says in the environment: the cookie, what it offers, and where the plugin listens.
 "use strict";
 
-const os = require("node:os");
 const path = require("node:path");
 
 // Go's strconv.ParseBool, with which go-plugin reads it.
@@ -33,15 +32,26 @@ function checkSupported(offer) {
   }
 }
 
+function numbers(list) {
+  return list
+    .split(",")
+    .filter((entry) => /^\d+$/.test(entry.trim()))
+    .map(Number);
+}
+
 // The highest version that both have; without one the plugin's lowest, and the host says what is
 // wrong.
 function chooseVersion(offered, own) {
-  const common = offered
-    .split(",")
-    .filter((entry) => /^\d+$/.test(entry.trim()))
-    .map(Number)
-    .filter((version) => own.includes(version));
+  const common = numbers(offered).filter((version) => own.includes(version));
   return common.length > 0 ? Math.max(...common) : Math.min(...own);
+}
+
+// What the host cannot know: the plugin's versions. "" if one is common, or none was offered.
+function mismatch(name, offered, own) {
+  const theirs = numbers(offered);
+  if (theirs.length === 0 || theirs.some((version) => own.includes(version))) return "";
+  const shown = (list) => [...new Set(list)].sort((a, b) => a - b).join(", ");
+  return `${name} serves protocol versions ${shown(own)}; its host offers ${shown(theirs)}`;
 }
 
 // plugind's directory is this process's own; others are shared, and the name must be free.
@@ -58,9 +68,8 @@ function groupId(group) {
     .readFileSync("/etc/group", "utf8")
     .split("\n")
     .find((entry) => entry.startsWith(`${group}:`));
-  if (line === undefined)
-    throw new Error(`PLUGIN_UNIX_SOCKET_GROUP: ${os.hostname()} has no group ${group}`);
+  if (line === undefined) throw new Error(`PLUGIN_UNIX_SOCKET_GROUP: there is no group ${group}`);
   return Number(line.split(":")[2]);
 }
 
-module.exports = { checkSupported, chooseVersion, groupId, readOffer, socketPath };
+module.exports = { checkSupported, chooseVersion, groupId, mismatch, readOffer, socketPath };

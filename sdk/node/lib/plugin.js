@@ -7,7 +7,7 @@ const { Capabilities } = require("./capabilities");
 const { Lifeline } = require("./lifeline");
 const { removeStale } = require("./listener");
 const { ignoreLostReaders, log } = require("./log");
-const { checkSupported, chooseVersion, readOffer, socketPath } = require("./offer");
+const { checkSupported, chooseVersion, mismatch, readOffer, socketPath } = require("./offer");
 const { Session, serviceName } = require("./session");
 
 // ms; what is left of the lease when the parent's death has been seen.
@@ -128,6 +128,14 @@ class Plugin {
     return this.#serving("peer").host.peer(name);
   }
 
+  identity() {
+    return this.#serving("identity").host.identity();
+  }
+
+  peers() {
+    return this.#serving("peers").host.peers();
+  }
+
   setStatus(text) {
     return this.#serving("setStatus").host.setStatus(text);
   }
@@ -178,6 +186,8 @@ class Plugin {
     const path = socketPath(offer);
     if (offer.fromPlugind) removeStale(path);
     const version = chooseVersion(offer.protocolVersions, this.#versions());
+    const disagreement = mismatch(this.#name, offer.protocolVersions, this.#versions());
+    if (disagreement !== "") fs.writeSync(2, `${disagreement}\n`);
     const line = `1|${version}|unix|${path}|grpc${certificate && `|${certificate}`}\n`;
     await session.listen(path, offer.socketGroup, () => {
       // One write: hosts take a partial line for the whole.

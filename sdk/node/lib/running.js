@@ -33,7 +33,7 @@ class Running {
         end();
       };
       settle(
-        () => method(call, answer),
+        traced(call, () => method(call, answer)),
         // Nothing: the method has used its callback, or will.
         (value) => value !== undefined && answer(null, value),
         (error) => answer(error),
@@ -47,7 +47,7 @@ class Running {
       call.once("finish", end);
       call.once("error", end);
       settle(
-        () => method(call),
+        traced(call, () => method(call)),
         () => {},
         (error) => call.emit("error", error),
       );
@@ -67,6 +67,13 @@ class Running {
     call.once("cancelled", end);
     return end;
   }
+}
+
+// The method, within the call's trace if it has one.
+function traced(call, method) {
+  if (call.metadata.get("traceparent").length === 0) return method;
+  const { within } = require("./trace");
+  return () => within(call, method);
 }
 
 // What is not a promise is not an outcome: the method uses its callback.

@@ -4,6 +4,8 @@
 const assert = require("node:assert/strict");
 const { test } = require("node:test");
 
+const { Metadata } = require("@grpc/grpc-js");
+
 const { ConfigError, Plugin } = require("..");
 const { SDK } = require("../lib/contract");
 const { agreement } = require("../lib/agreement");
@@ -154,6 +156,101 @@ test("a peer is called by its name", async (t) => {
   for await (const { text } of two.Spell({})) spelled.push(text);
   assert.deepEqual(spelled, ["2:"]);
   assert.throws(() => plugin.peer("Not A Name"), TypeError);
+});
+
+test("the host says who the plugin is and whom it may call", async (t) => {
+  const plugin = samplePlugin().requires("kv.v1", "1.2");
+  assert.throws(() => plugin.identity(), /while the plugin is being served/);
+  const host = await hosted(t, plugin, {
+    capabilities: { "kv.v1": "1.7" },
+    peers: { two: [sample.v1.Sample, echo], one: [sample.v1.Sample.service, echo] },
+  });
+  assert.deepEqual(await plugin.identity(), {
+    name: "sample",
+    instance: "fake",
+    protocolVersion: 1,
+    capabilities: host.agreed,
+    host: "plugind",
+    hostVersion: SDK.version,
+  });
+  const peer = { state: "READY", version: "", services: ["sample.v1.Sample"], methods: ["*"] };
+  assert.deepEqual(await plugin.peers(), [
+    { name: "one", ...peer },
+    { name: "two", ...peer },
+  ]);
+});
+
+// A plugin whose methods call their peer, which answers with the trace that it sees.
+async function relay(t) {
+  const seen = ({ metadata }) => [metadata.get("traceparent"), metadata.get("tracestate")].join();
+  const plugin = new Plugin("relay", "1.0.0");
+  let peer;
+  const ask = async (metadata) => {
+    await new Promise(setImmediate);
+    return unary(peer, "Echo", {}, metadata);
+  };
+  plugin.service(sample.v1.Sample, {
+    Echo: () => ask(),
+    Join(call, callback) {
+      call.on("data", () => {});
+      call.on("end", () => ask().then((answer) => callback(null, answer)));
+    },
+    async Wait() {
+      const own = new Metadata();
+      own.set("traceparent", "own");
+      return ask(own);
+    },
+    async Print() {
+      const reused = new Metadata();
+      await ask(reused);
+      return { text: JSON.stringify(reused.getMap()) };
+    },
+  });
+  const answer = (call, callback) => callback(null, { text: seen(call) });
+  const host = await hosted(t, plugin, { peers: { one: [sample.v1.Sample, { Echo: answer }] } });
+  peer = plugin.peer("one").client(sample.v1.Sample);
+  t.after(() => peer.close());
+  return host.client(sample.v1.Sample);
+}
+
+function traced(parent, state) {
+  const metadata = new Metadata();
+  metadata.set("traceparent", parent);
+  metadata.set("tracestate", state);
+  return metadata;
+}
+
+test("a call to a peer carries on the trace of the call that it is made for", async (t) => {
+  const client = await relay(t);
+  const [first, none, second] = await Promise.all([
+    unary(client, "Echo", {}, traced("00-1", "a=1")),
+    unary(client, "Echo", {}),
+    unary(client, "Echo", {}, traced("00-2", "b=2")),
+  ]);
+  assert.deepEqual(
+    [first, none, second].map(({ text }) => text),
+    ["00-1,a=1", ",", "00-2,b=2"],
+  );
+});
+
+test("so does one that is made when the call's stream ends", async (t) => {
+  const client = await relay(t);
+  const join = (metadata) =>
+    new Promise((resolve, reject) => {
+      const call = client.Join(metadata, (error, answer) =>
+        error ? reject(error) : resolve(answer.text),
+      );
+      call.end({ text: "x" });
+    });
+  const seen = await Promise.all([join(traced("00-1", "a=1")), join(traced("00-2", "b=2"))]);
+  assert.deepEqual(seen, ["00-1,a=1", "00-2,b=2"]);
+});
+
+test("a traceparent of the author's stays, and the author's metadata is not touched", async (t) => {
+  const client = await relay(t);
+  const metadata = traced("00-1", "a=1");
+  assert.equal((await unary(client, "Wait", {}, metadata)).text, "own,");
+  assert.equal((await unary(client, "Print", {}, metadata)).text, "{}");
 });
 
 test("a call to a peer that is cancelled at once ends", async (t) => {

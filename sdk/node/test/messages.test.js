@@ -8,12 +8,13 @@ const { test } = require("node:test");
 
 const { loadSync } = require("@grpc/proto-loader");
 
+const { host, messages: ofHost } = require("../lib/host_messages");
 const { messages: atOnce, services } = require("../lib/messages");
 const late = require("../lib/reflection_messages");
 const { Struct } = require("../lib/struct");
 const { Message } = require("../lib/wire");
 
-const messages = { ...atOnce, ...late };
+const messages = { ...atOnce, ...late, ...ofHost };
 const PROTO = path.join(__dirname, "..", "proto");
 const FILES = [
   "grpc/health/v1/health.proto",
@@ -93,7 +94,7 @@ for (const [name, message] of Object.entries(messages)) {
   });
 }
 
-for (const [name, definition] of Object.entries(services)) {
+for (const [name, definition] of Object.entries({ ...services, host })) {
   test(`the service ${name} has the methods of its .proto`, () => {
     for (const [method, { path, requestStream, responseStream }] of Object.entries(definition)) {
       const [, service] = path.split("/");

@@ -78,9 +78,22 @@ test("what a killed process has left at p.sock is no hindrance", async (t) => {
   await second.call("sample", "Echo");
 });
 
-test("without a common version it answers with its lowest", async (t) => {
-  const plugin = run(t, { ...UNDER_PLUGIND, PLUGIN_PROTOCOL_VERSIONS: "7,x,9" });
+test("without a common version it answers with its lowest, and says what it serves", async (t) => {
+  const plugin = run(t, { ...UNDER_PLUGIND, PLUGIN_PROTOCOL_VERSIONS: "9,7,x,9" });
   assert.match(await plugin.handshake, /^1\|2\|/);
+  plugin.child.kill("SIGTERM");
+  await plugin.ended;
+  assert.equal(plugin.errors, "sample serves protocol versions 2, 5; its host offers 7, 9\n");
+});
+
+test("without an offer, or with a common version, nothing is said", async (t) => {
+  for (const offered of ["", "x", "5,9"]) {
+    const plugin = run(t, { ...UNDER_PLUGIND, PLUGIN_PROTOCOL_VERSIONS: offered });
+    await plugin.handshake;
+    plugin.child.kill("SIGTERM");
+    await plugin.ended;
+    assert.equal(plugin.errors, "");
+  }
 });
 
 test("calls of every kind are answered", async (t) => {

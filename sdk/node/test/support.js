@@ -65,9 +65,9 @@ class Process {
   }
 }
 
-function unary(client, method, request) {
+function unary(client, method, request, metadata = new grpc.Metadata()) {
   return new Promise((resolve, reject) => {
-    client[method](request, { deadline: Date.now() + 10_000 }, (error, answer) => {
+    client[method](request, metadata, { deadline: Date.now() + 10_000 }, (error, answer) => {
       if (error) reject(error);
       else resolve(answer);
     });

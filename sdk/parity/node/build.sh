@@ -21,6 +21,7 @@ if ! cmp -s "$sdk/package-lock.json" "$out/plugind/node_modules/installed.json";
   cp "$sdk/package-lock.json" "$out/plugind/node_modules/installed.json"
 fi
 ln -sfn ../plugind "$out/node_modules/plugind"
+ln -sfn ../plugind/node_modules/@grpc "$out/node_modules/@grpc"
 cp "$here/parity_plugin.js" "$here/../parity.proto" "$out"
 {
   echo '#!/bin/sh'

@@ -3,6 +3,7 @@
 
 const { setTimeout: sleep } = require("node:timers/promises");
 
+const { Metadata } = require("@grpc/grpc-js");
 const { ConfigError, Plugin, loadProto, log } = require("plugind");
 
 const { parity } = loadProto(`${__dirname}/parity.proto`);
@@ -46,7 +47,9 @@ plugin.service(parity.v1.Parity, {
     return {};
   },
 
-  CallPeer({ request: { name, text } }, callback) {
+  CallPeer({ request: { name, text, metadata: added } }, callback) {
+    const metadata = new Metadata();
+    for (const [key, value] of Object.entries(added)) metadata.set(key, value);
     let client;
     try {
       client = peer(name);
@@ -54,7 +57,7 @@ plugin.service(parity.v1.Parity, {
       callback(null, { code: UNAVAILABLE, message: error.message });
       return;
     }
-    client.Echo({ text }, { deadline: Date.now() + PEER_TIMEOUT }, (error, echo) => {
+    client.Echo({ text }, metadata, { deadline: Date.now() + PEER_TIMEOUT }, (error, echo) => {
       if (error) callback(null, { code: error.code, message: error.details });
       else callback(null, { echo });
     });
@@ -66,6 +69,14 @@ plugin.service(parity.v1.Parity, {
 
   async Settings() {
     return { json: JSON.stringify(plugin.settings()) };
+  },
+
+  async AskHost() {
+    try {
+      return { identity: await plugin.identity(), peers: await plugin.peers() };
+    } catch ({ code = UNAVAILABLE, details, message }) {
+      return { code, message: details ?? message };
+    }
   },
 
   async SetStatus({ request }) {
