@@ -100,7 +100,7 @@ void FakeDaemon::Add(const std::string& name, const std::function<void(v1::Plugi
   plugin.set_enabled(true);
   plugin.set_wanted(true);
   *plugin.mutable_state_changed_at() =
-      TimeUtil::GetCurrentTime() - TimeUtil::SecondsToDuration(125);
+      TimeUtil::GetCurrentTime() - TimeUtil::SecondsToDuration(7530);  // 2h05m for half a minute
   if (change) change(plugin);
   const std::lock_guard lock(mutex_);
   plugins_[name] = std::move(plugin);
@@ -297,23 +297,30 @@ grpc::Status FakeDaemon::Feed(Context* context, const std::string& method, bool 
     broken = found->second.status;
     breaks_.erase(found);
   }
+  bool counted = false;
+  grpc::Status end;
   for (;;) {
+    // A dead daemon says nothing: the call is broken off by Shutdown.
     while (left != 0 && !dead_ && send_next()) --left;
-    if (left == 0) return broken;
-    if (!follow && !dead_) return grpc::Status::OK;
-    ++followers_;
-    changed_.notify_all();
-    while (!context->IsCancelled() &&
-           (dead_ || changed_.wait_for(lock, kCancelPoll) == std::cv_status::timeout)) {
-      if (!dead_) continue;
-      lock.unlock();  // a dead daemon says nothing: the call is broken off by Shutdown
-      while (!context->IsCancelled()) std::this_thread::sleep_for(kCancelPoll);
-      lock.lock();
+    if (left == 0) {
+      end = broken;
+      break;
     }
-    --followers_;
-    changed_.notify_all();
-    if (context->IsCancelled()) return grpc::Status::CANCELLED;
+    if (!follow && !dead_) break;
+    if (!std::exchange(counted, true)) {
+      ++followers_;
+      changed_.notify_all();
+    }
+    if (context->IsCancelled()) {
+      end = grpc::Status::CANCELLED;
+      break;
+    }
+    // However it ends, what there is now is looked at again.
+    changed_.wait_for(lock, kCancelPoll);
   }
+  if (counted) --followers_;
+  changed_.notify_all();
+  return end;
 }
 
 grpc::Status FakeDaemon::StreamLogs(Context* context, const v1::StreamLogsRequest* request,

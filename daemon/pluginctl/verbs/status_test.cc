@@ -28,8 +28,8 @@ TEST_F(StatusTest, AlignsItsTableToWhatIsInIt) {
   EXPECT_EQ(
       result.out,
       "NAME                       STATE      PID  RESTARTS    AGE  REASON\n"
-      "a-plugin-with-a-long-name  STARTING     7        12  2m05s  handshake; första försöket\n"
-      "greeter                    READY     4242         0  2m05s\n");
+      "a-plugin-with-a-long-name  STARTING     7        12  2h05m  handshake; första försöket\n"
+      "greeter                    READY     4242         0  2h05m\n");
 }
 
 TEST_F(StatusTest, JsonIsOneDocumentWithEveryPlainField) {
