@@ -9,11 +9,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	plugind "github.com/plugind/plugind/sdk/go"
 	"github.com/plugind/plugind/sdk/go/internal/sample"
@@ -118,6 +120,40 @@ func TestDrainWaitsForTheHook(t *testing.T) {
 	})
 	if err := plugindtest.Start(t, p).Drain(); err != nil || !drained {
 		t.Errorf("%v, %v", err, drained)
+	}
+}
+
+func TestACallThatCameBeforeTheEndIsAnsweredHoweverLateItBegins(t *testing.T) {
+	ending := make(chan struct{})
+	p := plugind.New("sample", "1.0.0").OnShutdown(func() { close(ending) })
+	sample.Register(p, sample.Handlers{
+		"slow": func(_ context.Context, text string) (string, error) {
+			time.Sleep(400 * time.Millisecond) // more than connections get to take the goodbye
+			return text, nil
+		},
+		"quick": func(_ context.Context, text string) (string, error) { return text, nil },
+	})
+	host := plugindtest.Start(t, p)
+	// Its message is not there yet, so that it has come and not begun.
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "do", "slow")
+	slow, err := host.Conn().NewStream(ctx, &grpc.StreamDesc{}, "/"+sample.ServiceDesc.ServiceName+"/Do")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sample.Call(t.Context(), host.Conn(), "quick", ""); err != nil { // behind it on the same connection
+		t.Fatal(err)
+	}
+	p.Stop()
+	<-ending
+	if err := slow.SendMsg(wrapperspb.String("late")); err != nil {
+		t.Fatal(err)
+	}
+	if err := slow.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	answer := &wrapperspb.StringValue{}
+	if err := slow.RecvMsg(answer); err != nil || answer.GetValue() != "late" {
+		t.Errorf("%v, %v", answer, err)
 	}
 }
 

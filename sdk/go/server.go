@@ -16,7 +16,7 @@ import (
 	"github.com/plugind/plugind/sdk/go/pluginv1"
 )
 
-// linger is how long connections on which no call runs get to take the goodbye.
+// linger is how long connections on which no call runs get to take the goodbye, and calls that have come get to begin.
 const linger = 250 * time.Millisecond
 
 // server is a gRPC server with the author's services and what every host expects beside them.
@@ -87,17 +87,22 @@ func (s *server) end(timeout time.Duration, releaseStdout func()) {
 	}()
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
-	select {
-	case <-finished:
-		return
-	case <-s.calls.idle():
-	case <-deadline.C:
+	for wait := true; wait; {
+		select {
+		case <-finished:
+			return
+		case <-deadline.C:
+			wait = false
+		case <-s.calls.idle():
+			select {
+			case <-finished:
+				return
+			case <-time.After(linger):
+				wait = s.calls.any() // one that had come before the goodbye, and has begun only now
+			}
+		}
 	}
-	select {
-	case <-finished:
-	case <-time.After(linger):
-		s.grpc.Stop()
-	}
+	s.grpc.Stop()
 }
 
 // callCount knows whether calls run, other than those of reflection, whose clients may hold one open for ever.
@@ -117,7 +122,13 @@ func (c *callCount) add(change int) {
 	}
 }
 
-// idle is closed as soon as no call runs. Called once.
+func (c *callCount) any() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running > 0
+}
+
+// idle is closed as soon as no call runs. Not called again before it is.
 func (c *callCount) idle() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
