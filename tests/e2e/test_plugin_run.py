@@ -350,6 +350,30 @@ def test_a_plugin_that_is_started_by_hand_does_auto_mtls(
             run.wait(r"TLS.*auto_mtls is set: was it started with the environment that is shown")
 
 
+def test_a_plugin_that_is_started_by_hand_ends_with_its_host(
+    marker: dict[str, str], tmp_path: Path
+) -> None:
+    """This one has no Shutdown: what tells it is SIGTERM."""
+    plugin = PLUGINS / "wordcount" / "wordcount.py"
+    with AuthorRun("--attach", plugin, env=marker) as run:
+        with started([plugin], attach(run)) as by_hand:
+            run.wait_ready()
+            run.interrupt()
+            run.wait_ended(0)
+            assert by_hand.wait(10 * SLOWNESS) == 0
+
+
+def test_a_plugin_at_a_breakpoint_ends_as_soon_as_it_goes_on(marker: dict[str, str]) -> None:
+    with AuthorRun("--attach", GREETER, env=marker) as run:
+        with by_hand(attach(run)) as plugin:
+            run.wait_ready()
+            plugin.send_signal(signal.SIGSTOP)
+            run.interrupt()
+            run.wait_ended(0)
+            plugin.send_signal(signal.SIGCONT)
+            assert plugin.wait(10 * SLOWNESS) == 0
+
+
 def test_an_environment_that_the_settings_change_is_shown_again(
     marker: dict[str, str], tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -25,6 +26,7 @@
 #include "daemon/base/status.h"
 #include "daemon/pluginctl/author/forwarder.h"
 #include "daemon/pluginctl/author/text_file.h"
+#include "daemon/pluginctl/author/wake_on_signal.h"
 #include "daemon/pluginctl/error.h"
 #include "daemon/tls/client.h"
 
@@ -83,6 +85,7 @@ class Relay {
         sockets_(options.folder + "/s"),
         version_(Highest(Variable("PLUGIN_PROTOCOL_VERSIONS"))),
         loop_(clock_),
+        signals_(loop_, [this] { OnTerminate(); }),
         retry_(loop_.timers()),
         to_host_(loop_),
         to_plugin_(loop_) {}
@@ -197,6 +200,13 @@ class Relay {
     std::fflush(stdout);
   }
 
+  // What ends a plugin that is not asked by a call, or does not answer, is for it and not for us:
+  // we end when it does. One that stands at a breakpoint learns of it afterwards.
+  void OnTerminate() {
+    if (!pidfd_.valid()) return End(absl::OkStatus());
+    syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGTERM, nullptr, 0);
+  }
+
   void End(absl::Status result) {
     result_ = std::move(result);
     loop_.Stop();
@@ -208,6 +218,7 @@ class Relay {
   const uint64_t version_;
   SystemClock clock_;
   EventLoop loop_;
+  WakeOnSignal signals_;
   plugind::Deadline retry_;
   Forwarder to_host_;
   Forwarder to_plugin_;

@@ -2,7 +2,8 @@
 // It has the plugin's environment written down for him, waits until a process that he started with
 // it listens, and then does what the plugin would do: it listens in its own directory, prints the
 // handshake, and hands every connection on. The plugin's calls to plugind go through it as well. So
-// for plugind all is as ever: the process that it started, and no other, is the plugin.
+// for plugind all is as ever: the process that it started, and no other, is the plugin. It hands
+// SIGTERM on, too, and ends with the plugin.
 //
 // AutoMTLS is between the relay and the plugin: a certificate of plugind's lives as long as one
 // launch, but who sits at a debugger starts a plugin often and sets its environment once.

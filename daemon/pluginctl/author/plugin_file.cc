@@ -91,7 +91,8 @@ PrivateFile ComposePluginFile(const AuthorFile& author, const PluginFileOptions&
     front.emplace_back(R"(start_timeout = "24h")");
     front.emplace_back(R"(health = { interval = "24h", timeout = "24h", failures = 1000 })");
     front.emplace_back(R"(call = { timeout = "24h" })");
-    front.emplace_back(R"(stop = { drain = "0s", shutdown = "1s", grace = "1s" })");
+    // A debugger makes each new thread take its time. One that stands at a breakpoint ends later.
+    front.emplace_back(R"(stop = { drain = "0s", shutdown = "5s", grace = "1s" })");
     // Its end is the author's doing, and he starts it again as often as he likes.
     front.emplace_back(R"(restart = "always")");
     front.emplace_back(R"(backoff = { initial = "50ms", max = "50ms" })");
