@@ -2,6 +2,7 @@ package reflection
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -188,6 +189,25 @@ func TestExtensionsAreFoundByTheirNumber(t *testing.T) {
 	}
 	if got := answers[2].GetAllExtensionNumbersResponse(); got == nil || len(got.GetExtensionNumber()) != 0 {
 		t.Errorf("of a message without any: %v", got)
+	}
+}
+
+func TestNoRequestDoesHarm(t *testing.T) {
+	server := grpc.NewServer()
+	Register(server)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		request := make([]byte, random.IntN(24))
+		for i := range request {
+			request[i] = byte(random.Uint32())
+		}
+		if len(request) > 2 { // often a question, at least in its beginning
+			request[0] = byte(fileByName+random.IntN(5))<<3 | 2
+			request[1] %= 24
+		}
+		if said, err := answer(request, server, map[string]bool{}); (said == nil) == (err == nil) {
+			t.Fatalf("% x is answered % x, %v", request, said, err)
+		}
 	}
 }
 
