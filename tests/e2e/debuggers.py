@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -99,9 +100,16 @@ class Debugger:
     ended: str = ""  # the plugin has, in order; empty: the debugger ends with it
 
 
+def need_ptrace() -> None:
+    asked = "import ctypes; raise SystemExit(ctypes.CDLL(None).ptrace(0, 0, 0, 0) != 0)"  # PTRACE_TRACEME
+    if subprocess.run([sys.executable, "-c", asked]).returncode:
+        skip("this machine lets no process trace another")
+
+
 def gdb(scratch: Path) -> Debugger:
     if not shutil.which("gdb"):
         skip("C++ plugins are not debugged: there is no gdb")
+    need_ptrace()
     plugin = parity_plugin("cpp")
     return Debugger(
         plugin=[plugin],
@@ -115,6 +123,7 @@ def gdb(scratch: Path) -> Debugger:
 
 
 def dlv(scratch: Path) -> Debugger:
+    need_ptrace()
     plugin = parity_plugin("go")
     return Debugger(
         plugin=[plugin],
