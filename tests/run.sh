@@ -6,7 +6,7 @@
 #   asan     AddressSanitizer and UBSan over all of it, failpoints, a part of the campaigns
 #   tsan     ThreadSanitizer over the core
 #   clang    Clang's warnings, thread-safety analysis and clang-tidy; unit tests
-#   fuzz     each fuzz target for FUZZ_SECONDS (20) on its corpus
+#   fuzz     each fuzz target for FUZZ_SECONDS (60) on its corpus
 #
 # Without a stage: all of them, in this order. The last line is "N passed, N failed, N skipped"; exit 1 if any failed.
 # README.md has the environment variables.
@@ -53,7 +53,7 @@ build() {
 unit_tests() {
   local preset=$1
   step "$preset" "unit tests" env GTEST_BRIEF=1 GTEST_OUTPUT="xml:$PWD/$results/$preset/gtest/" \
-    ctest --preset "$preset" --output-junit "$PWD/$results/$preset/ctest.xml" "${@:2}"
+    ctest --preset "$preset" --parallel "$(nproc)" --output-junit "$PWD/$results/$preset/ctest.xml" "${@:2}"
 }
 
 # Debian's python3 has grpcio; another one on the PATH may not. Tests that measure times run alone, after the others.
@@ -97,7 +97,7 @@ clang() {
 }
 
 fuzz() {
-  step fuzz "fuzz targets" tests/fuzz/run.sh "${FUZZ_SECONDS:-20}"
+  step fuzz "fuzz targets" tests/fuzz/run.sh "${FUZZ_SECONDS:-60}"
 }
 
 go_is_there() {
