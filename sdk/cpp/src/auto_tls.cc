@@ -97,7 +97,7 @@ std::string Base64Der(X509* certificate) {
 }  // namespace
 
 ThrowAwayIdentity MakeThrowAwayIdentity() {
-  const Key key(EVP_EC_gen("P-256"));
+  const Key key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   const Certificate certificate(X509_new());
   const Bio certificate_text(BIO_new(BIO_s_mem()));
   const Bio key_text(BIO_new(BIO_s_mem()));

@@ -121,7 +121,7 @@ Client::Client() {
   is_host_ = door.is_host;
 }
 
-Client::Client(std::string socket) : socket_(sdk::FrontDoor(socket).socket) {}
+Client::Client(const std::string& socket) : socket_(sdk::FrontDoor(socket).socket) {}
 
 Client& Client::configure(std::function<void(grpc::ChannelArguments&)> hook) {
   configure_ = std::move(hook);

@@ -69,7 +69,7 @@ class PLUGIND_EXPORT Client {
 
   // `socket` is plugind.sock, whatever the environment says; a relative path counts from the
   // working directory of this moment.
-  explicit Client(std::string socket);
+  explicit Client(const std::string& socket);
 
   // Sets arguments of each channel that is made from here on, for instance
   // SetMaxReceiveMessageSize. What it leaves unset is gRPC's default, but for these: authority
