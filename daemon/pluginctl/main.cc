@@ -570,7 +570,6 @@ class CommandLine {
 }  // namespace plugind::pluginctl
 
 int main(int argc, char** argv) {
-  using namespace plugind::pluginctl;
-  Prepare();
-  return static_cast<int>(CommandLine().Run(argc, argv));
+  plugind::pluginctl::Prepare();
+  return static_cast<int>(plugind::pluginctl::CommandLine().Run(argc, argv));
 }

@@ -22,7 +22,7 @@ namespace {
 
 using supervisor::Endpoint;
 
-absl::Status Foreign(std::string why) { return absl::FailedPreconditionError(why); }
+absl::Status Foreign(const std::string& why) { return absl::FailedPreconditionError(why); }
 
 std::string_view FileKind(mode_t mode) {
   if (S_ISLNK(mode)) return "a symbolic link";

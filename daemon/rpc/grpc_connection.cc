@@ -4,7 +4,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -81,8 +80,7 @@ struct GrpcConnection::Callbacks {
                       nghttp2_data_source*, void* user) {
     ActiveCall* call = Find(user, id);
     if (call == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // cancelled: reset it
-    const size_t size = std::min(room, call->request.size() - call->sent);
-    std::memcpy(buffer, call->request.data() + call->sent, size);
+    const size_t size = call->request.copy(reinterpret_cast<char*>(buffer), room, call->sent);
     call->sent += size;
     if (call->open && size == 0) return NGHTTP2_ERR_DEFERRED;
     if (call->sent == call->request.size() && !call->open) *flags |= NGHTTP2_DATA_FLAG_EOF;

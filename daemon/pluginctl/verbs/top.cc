@@ -100,7 +100,7 @@ std::string Render(const Traffic& traffic, bool by_method, const Terminal& termi
 }
 
 // Over what the frame before has left on the screen, and no longer than it.
-std::string OverLast(std::string frame, size_t lines) {
+std::string OverLast(const std::string& frame, size_t lines) {
   std::string out = kHome;
   size_t shown = 0;
   for (size_t at = 0; at < frame.size() && (lines == 0 || shown + 1 < lines); ++shown) {
