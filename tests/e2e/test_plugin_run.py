@@ -374,6 +374,29 @@ def test_a_plugin_at_a_breakpoint_ends_as_soon_as_it_goes_on(marker: dict[str, s
             assert plugin.wait(10 * SLOWNESS) == 0
 
 
+def test_the_settings_of_a_service_do_not_keep_an_author_from_his_plugin(
+    marker: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "greeter.toml"
+    file.write_text('user = "nobody"\nafter = ["elsewhere"]\n[limits]\nnofile = 8\n')
+    with AuthorRun("--attach", "--config", file, GREETER, env=marker) as run:
+        with by_hand(attach(run)):
+            assert greet(run.wait_ready()) == "Hello, Ada!"
+    file.write_text(file.read_text().partition("[limits]")[0])
+    with AuthorRun("--config", file, GREETER, env=marker) as run:
+        assert greet(run.wait_ready()) == "Hello, Ada!"
+
+
+def test_nobody_waits_for_a_plugin_that_cannot_be_started_by_hand_either(
+    marker: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "greeter.toml"
+    file.write_text('working_directory = "nowhere"\n')
+    with AuthorRun("--attach", "--config", file, GREETER, env=marker) as run:
+        run.wait(r"greeter is FAILED: cannot enter the working directory ")
+        run.wait_ended(1)
+
+
 def test_an_environment_that_the_settings_change_is_shown_again(
     marker: dict[str, str], tmp_path: Path
 ) -> None:

@@ -62,10 +62,14 @@ bool Cut(std::vector<std::string>* lines, Table* table, std::string_view key) {
   return false;
 }
 
-// What does not hold in a daemon of its own: peers to wait for, being disabled.
-constexpr const char* kReplaced[] = {"command", "name", "enabled", "after", "working_directory"};
-constexpr const char* kImpatient[] = {"start_timeout", "health",  "call",       "stop",
-                                      "restart",       "backoff", "quarantine", "auto_mtls"};
+// What does not hold in a daemon of its own: peers to wait for, being disabled, another user than
+// the one who looks on and whose folder it is.
+constexpr const char* kReplaced[] = {"command", "name",  "enabled",          "after",
+                                     "user",    "group", "working_directory"};
+// … and nor does this where the process that plugind starts is not the plugin.
+constexpr const char* kImpatient[] = {"start_timeout", "health",    "call",
+                                      "stop",          "restart",   "backoff",
+                                      "quarantine",    "auto_mtls", "limits"};
 
 }  // namespace
 

@@ -67,6 +67,18 @@ TEST(PluginFileTest, ForADebuggerNothingIsEndedBecauseItTakesLong) {
   EXPECT_THAT(Meaning(file.text), HasSubstr("config = { a = 1 }"));
 }
 
+TEST(PluginFileTest, ItRunsAsWhoeverLooksOn) {
+  const PrivateFile file = ComposePluginFile({"/p/x.toml", "user = 'u'\ngroup = 'g'\n"}, kRun);
+  EXPECT_EQ(Meaning(file.text), Meaning(ComposePluginFile({}, kRun).text));
+}
+
+TEST(PluginFileTest, UnderADebuggerLimitsAreNotTheRelays) {
+  const AuthorFile author = {"/p/x.toml", "[limits]\nnofile = 16\n"};
+  const PrivateFile file = ComposePluginFile(author, {.command = {"/bin/plugin"}, .patient = true});
+  EXPECT_THAT(Meaning(file.text), Not(HasSubstr("nofile")));
+  EXPECT_THAT(Meaning(ComposePluginFile(author, kRun).text), HasSubstr("nofile"));
+}
+
 TEST(PluginFileTest, UnderADebuggerAutoMtlsIsNotPluginds) {
   const AuthorFile author = {"/p/x.toml", "auto_mtls = true\n[config]\nauto_mtls = 1\n"};
   const PrivateFile file = ComposePluginFile(author, {.command = {"/bin/plugin"}, .patient = true});

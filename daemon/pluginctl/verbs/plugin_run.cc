@@ -200,7 +200,7 @@ class Session {
     const Plugin plugin = Get();
     const v1::LastExit& exit = plugin.last_exit();
     // The relay has ended with the plugin that it stood for, and the next one waits already.
-    if (options_.attach && exit.code() == 0 && exit.signal() == 0)
+    if (options_.attach && event.to() == Plugin::BACKOFF && exit.code() == 0 && exit.signal() == 0)
       return narrator_.Say("it may be started again");
     // Each death once: it goes from BACKOFF to QUARANTINED without another.
     if (plugin.has_last_exit() && exit.instance() != shown_exit_) {
