@@ -140,6 +140,19 @@ def test_errors_of_the_file_have_the_authors_own_places(
         run.wait_ended(1)
 
 
+def test_a_schema_of_the_authors_lies_beside_his_file(
+    marker: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "greeter.toml"
+    (tmp_path / "schema.json").write_text('{"properties": {"greeting": {"enum": ["Ahoy"]}}}')
+    file.write_text('config_schema = "schema.json"\n[config]\ngreeting = "Ahoy"\n')
+    with AuthorRun("--watch", "--config", file, GREETER, env=marker) as run:
+        assert greet(run.wait_ready()) == "Ahoy, Ada!"
+        file.write_text(file.read_text().replace("Ahoy", "Servus"))
+        run.wait(rf"^{re.escape(str(file))}:3:\d+: ")
+        run.wait(r"^the settings before stay$")
+
+
 def test_a_crash_shows_how_it_ended_and_the_end_of_its_stderr(
     marker: dict[str, str], tmp_path: Path
 ) -> None:

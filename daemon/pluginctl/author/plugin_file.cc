@@ -64,9 +64,10 @@ bool Cut(std::vector<std::string>* lines, Table* table, std::string_view key) {
 
 // What does not hold in a daemon of its own: peers to wait for, being disabled, another user than
 // the one who looks on and whose folder it is.
-constexpr const char* kReplaced[] = {"command", "name",  "enabled",          "after",
-                                     "user",    "group", "working_directory"};
-// … and nor does this where the process that plugind starts is not the plugin.
+constexpr const char* kReplaced[] = {"command", "name", "enabled", "after", "user", "group"};
+// Relative ones start at the file, and the private one is elsewhere.
+constexpr const char* kPaths[] = {"working_directory", "config_schema"};
+// What does not hold where the process that plugind starts is not the plugin.
 constexpr const char* kImpatient[] = {"start_timeout", "health",    "call",
                                       "stop",          "restart",   "backoff",
                                       "quarantine",    "auto_mtls", "limits"};
@@ -84,12 +85,15 @@ PrivateFile ComposePluginFile(const AuthorFile& author, const PluginFileOptions&
   Table table = std::get<Table>(document);
   std::vector<std::string> front = {"command = " + config::ToToml(options.command)};
   std::string back;
-  if (const Entry* entry = Find(table, "working_directory")) {
-    if (const auto* path = entry->value.As<std::string>()) {
-      const auto folder = std::filesystem::path(author.path).parent_path();
-      front.push_back("working_directory = " +
-                      config::Quote((folder / *path).lexically_normal().string()));
-    }
+  std::vector<std::string> replaced(std::begin(kReplaced), std::end(kReplaced));
+  for (const char* key : kPaths) {
+    const Entry* entry = Find(table, key);
+    const auto* path = entry == nullptr ? nullptr : entry->value.As<std::string>();
+    if (path == nullptr || path->empty()) continue;
+    const auto folder = std::filesystem::path(author.path).parent_path();
+    front.push_back(
+        fmt::format("{} = {}", key, config::Quote((folder / *path).lexically_normal().string())));
+    replaced.emplace_back(key);
   }
   if (options.patient) {
     front.emplace_back(R"(start_timeout = "24h")");
@@ -102,7 +106,6 @@ PrivateFile ComposePluginFile(const AuthorFile& author, const PluginFileOptions&
     front.emplace_back(R"(backoff = { initial = "50ms", max = "50ms" })");
     front.emplace_back(R"(quarantine = { failures = 0 })");
   }
-  std::vector<std::string> replaced(std::begin(kReplaced), std::end(kReplaced));
   if (options.patient)
     replaced.insert(replaced.end(), std::begin(kImpatient), std::end(kImpatient));
 

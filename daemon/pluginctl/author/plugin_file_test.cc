@@ -51,10 +51,14 @@ TEST(PluginFileTest, WhatTheAuthorWroteStaysOnItsLines) {
             "/q/y.toml:7:3: wrong");
 }
 
-TEST(PluginFileTest, RelativeFoldersStartAtTheAuthorsFile) {
-  const PrivateFile file = ComposePluginFile({"/p/x.toml", "working_directory = \"data\"\n"}, kRun);
+TEST(PluginFileTest, RelativePathsStartAtTheAuthorsFile) {
+  const AuthorFile author = {"/p/x.toml",
+                             "working_directory = \"data\"\nconfig_schema = \"../x.json\"\n"};
+  const PrivateFile file = ComposePluginFile(author, kRun);
   EXPECT_THAT(file.text, HasSubstr("working_directory = \"/p/data\""));
   EXPECT_THAT(file.text, Not(HasSubstr("\"data\"")));
+  EXPECT_THAT(file.text, HasSubstr("config_schema = \"/x.json\""));
+  EXPECT_THAT(file.text, Not(HasSubstr("..")));
 }
 
 TEST(PluginFileTest, ForADebuggerNothingIsEndedBecauseItTakesLong) {
