@@ -104,6 +104,7 @@ def test_the_installed_unit_runs_the_installed_program(prefix: Path) -> None:
     unit = prefix / "lib" / "systemd" / "system" / "plugind.service"
     shipped = (SOURCE / "deploy" / "systemd" / "plugind.service").read_text()
     assert f"ExecStart={prefix}/bin/plugind\n" in unit.read_text()
+    assert f"ExecReload={prefix}/bin/pluginctl reload --no-wait\n" in unit.read_text()
     assert f"Documentation=file://{prefix}/share/doc/plugind/README.md\n" in unit.read_text()
     assert unit.read_text().replace(str(prefix), "/usr") == shipped
     if not shutil.which("systemd-analyze"):

@@ -213,14 +213,15 @@ def test_a_service_manager_that_is_gone_is_no_trouble(
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     if not shutil.which("systemd-analyze"):
         skip("systemd-analyze is not there (Debian package systemd)")
-    # It looks for the program, which need not be installed here.
-    program = tmp_path / "plugind"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    unit = tmp_path / UNIT.name
+    # It looks for the programs, which need not be installed here.
     text = UNIT.read_text()
-    assert "ExecStart=/usr/bin/plugind\n" in text
-    unit.write_text(text.replace("/usr/bin/plugind", str(program)))
+    for name in ("plugind", "pluginctl"):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        assert f"=/usr/bin/{name}" in text
+    unit = tmp_path / UNIT.name
+    unit.write_text(text.replace("=/usr/bin/", f"={tmp_path}/"))
     verified = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(unit)],
         capture_output=True,
