@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 from concurrent.futures import Future
@@ -65,10 +66,9 @@ def never_comes(socket: str, state: str) -> None:
 
 @contextlib.contextmanager
 def debugger_of(
-    debugger: Debugger, run: AuthorRun, scratch: Path, marker: dict[str, str]
+    debugger: Debugger, given: dict[str, str], scratch: Path, marker: dict[str, str]
 ) -> Iterator[TerminalSession]:
-    """It has the plugin run."""
-    given = attach(run)
+    """It has the plugin run, in the environment that was given to its author."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     # LeakSanitizer refuses to work under another tracer.
     kept["ASAN_OPTIONS"] = "detect_leaks=0"
@@ -104,7 +104,7 @@ def test_a_call_waits_at_a_breakpoint_for_as_long_as_its_author_looks(
     settings = tmp_path / "parity.toml"
     settings.write_text(IMPATIENT)
     with AuthorRun("--attach", "--config", settings, "--", *debugger.plugin, env=marker) as run:
-        with debugger_of(debugger, run, tmp_path, marker) as terminal:
+        with debugger_of(debugger, attach(run), tmp_path, marker) as terminal:
             socket = run.wait_ready()
             answer = echo_meanwhile(socket)
             terminal.wait(debugger.stopped)
@@ -126,6 +126,22 @@ def test_a_call_waits_at_a_breakpoint_for_as_long_as_its_author_looks(
 
 
 @debugged
+def test_a_plugin_ends_with_its_debugger_and_may_be_started_again(
+    language: str, marker: dict[str, str], tmp_path: Path
+) -> None:
+    debugger = DEBUGGERS[language](tmp_path)
+    settings = tmp_path / "parity.toml"
+    settings.write_text(IMPATIENT)
+    with AuthorRun("--attach", "--config", settings, "--", *debugger.plugin, env=marker) as run:
+        given = attach(run)
+        for _ in range(2):
+            with debugger_of(debugger, given, tmp_path, marker) as terminal:
+                run.wait(r"STATE READY")
+                os.killpg(terminal.process.pid, signal.SIGKILL)
+                run.wait(r"^it may be started again$")
+
+
+@debugged
 def test_a_plugin_under_a_debugger_ends_with_its_host(
     language: str, marker: dict[str, str], tmp_path: Path
 ) -> None:
@@ -134,7 +150,7 @@ def test_a_plugin_under_a_debugger_ends_with_its_host(
     settings = tmp_path / "parity.toml"
     settings.write_text(IMPATIENT)
     with AuthorRun("--attach", "--config", settings, "--", *debugger.plugin, env=marker) as run:
-        with debugger_of(debugger, run, tmp_path, marker) as terminal:
+        with debugger_of(debugger, attach(run), tmp_path, marker) as terminal:
             socket = run.wait_ready()
             run.process.kill()
             wait_ended(terminal, debugger)

@@ -299,8 +299,13 @@ def test_a_plugin_that_is_started_by_hand_is_taken_and_nobody_loses_patience(
             plugin.send_signal(signal.SIGCONT)
             assert json.loads(call(socket, GREET, "{}"))["pid"] == plugin.pid
             assert run.text.count("STATE READY") == 1 and "UNREADY" not in run.text
-            # Settings reach it as ever.
+            # Settings reach it as ever, and wait as well.
+            plugin.send_signal(signal.SIGSTOP)
             file.write_text(file.read_text().replace("Ahoy", "Servus"))
+            run.wait(r"^taken over by plugind$")
+            time.sleep(1)
+            assert "in force" not in run.text and "refuses" not in run.text
+            plugin.send_signal(signal.SIGCONT)
             run.wait(r"^settings in force in ")
             assert greet(socket) == "Servus, Ada!"
             # It asks its host, which knows it by the relay's socket.
