@@ -1,8 +1,7 @@
 // Start here: everything that a plugin's author needs; index.d.ts explains each name.
 "use strict";
 
-const { log } = require("./lib/log");
-const { ConfigError, Plugin } = require("./lib/plugin");
+const { ConfigError, Plugin, log } = require("./lib/start");
 
 // Loaded for those who ask: generated services do without.
 function loadProto(file, options) {

@@ -10,7 +10,7 @@ const { SDK } = require("./lib/contract");
 const { host: hostService } = require("./lib/host_messages");
 const { listen } = require("./lib/listener");
 const { services } = require("./lib/messages");
-const { startSession } = require("./lib/plugin");
+const { startSession } = require("./lib/start");
 
 const HOST_CAPABILITIES = ["config.reload", "drain", "log.structured", "peer.calls", "trace"];
 const PROTOCOL_VERSION = 1;

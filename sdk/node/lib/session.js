@@ -1,8 +1,8 @@
 // One served plugin: its gRPC server with everything that hosts expect of it. serve() has one for
 // the process; the fake host of plugind/testing has one for each test.
 //
-// Each module makes a start longer. What only the host's calls need is loaded when the handshake is
-// out, while the host connects; and what few ask for, when they do.
+// Each module makes a start longer. What only the host's calls need is evaluated when the handshake
+// is out, while the host connects; and what few ask for is loaded when they do.
 "use strict";
 
 const { listen } = require("./listener");
