@@ -68,18 +68,13 @@ def never_comes(socket: str, state: str) -> None:
 def debugger_of(
     debugger: Debugger, given: dict[str, str], scratch: Path, marker: dict[str, str]
 ) -> Iterator[TerminalSession]:
-    """It has the plugin run, in the environment that was given to its author."""
+    """In the environment that was given to the plugin's author. Where it has a `begin`, the plugin has not started yet."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     # LeakSanitizer refuses to work under another tracer.
     kept["ASAN_OPTIONS"] = "detect_leaks=0"
     environment = {**kept, **marker, "HOME": str(scratch), **given}
     with TerminalSession(debugger.command, environment, scratch) as terminal:
         terminal.wait(debugger.first)
-        # Before its first line: it is not READY, and has not failed.
-        if debugger.begin:
-            folder = Path(given["PLUGIN_UNIX_SOCKET_DIR"]).parents[1]
-            never_comes(f"{folder}/r/plugind.sock", "READY")
-        type_all(terminal, debugger, debugger.begin)
         yield terminal
 
 
@@ -104,7 +99,13 @@ def test_a_call_waits_at_a_breakpoint_for_as_long_as_its_author_looks(
     settings = tmp_path / "parity.toml"
     settings.write_text(IMPATIENT)
     with AuthorRun("--attach", "--config", settings, "--", *debugger.plugin, env=marker) as run:
-        with debugger_of(debugger, attach(run), tmp_path, marker) as terminal:
+        given = attach(run)
+        with debugger_of(debugger, given, tmp_path, marker) as terminal:
+            # Not started yet: it is not READY, and has not failed.
+            if debugger.begin:
+                folder = Path(given["PLUGIN_UNIX_SOCKET_DIR"]).parents[1]
+                never_comes(f"{folder}/r/plugind.sock", "READY")
+            type_all(terminal, debugger, debugger.begin)
             socket = run.wait_ready()
             answer = echo_meanwhile(socket)
             terminal.wait(debugger.stopped)
@@ -136,6 +137,7 @@ def test_a_plugin_ends_with_its_debugger_and_may_be_started_again(
         given = attach(run)
         for _ in range(2):
             with debugger_of(debugger, given, tmp_path, marker) as terminal:
+                type_all(terminal, debugger, debugger.begin)
                 run.wait(r"STATE READY")
                 os.killpg(terminal.process.pid, signal.SIGKILL)
                 run.wait(r"^it may be started again$")
@@ -151,6 +153,7 @@ def test_a_plugin_under_a_debugger_ends_with_its_host(
     settings.write_text(IMPATIENT)
     with AuthorRun("--attach", "--config", settings, "--", *debugger.plugin, env=marker) as run:
         with debugger_of(debugger, attach(run), tmp_path, marker) as terminal:
+            type_all(terminal, debugger, debugger.begin)
             socket = run.wait_ready()
             run.process.kill()
             wait_ended(terminal, debugger)
