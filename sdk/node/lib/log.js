@@ -23,8 +23,7 @@ function plain(key, value) {
   return value instanceof Error ? value.message : value;
 }
 
-// A print to a host that is gone must not be what ends the plugin: that is done in order. Takes half
-// a millisecond where nothing has been printed yet.
+// A print to a host that is gone must not be what ends the plugin: that is done in order.
 function ignoreLostReaders() {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 }

@@ -24,9 +24,6 @@ class ConfigError extends Error {
   }
 }
 
-// ms, in which the host and the plugin get to know each other. What takes time and can wait does.
-const BUSY = 100;
-
 let startSession;
 
 class Plugin {
@@ -195,8 +192,8 @@ class Plugin {
     await session.listen(path, offer.socketGroup, () => {
       // One write: hosts take a partial line for the whole.
       fs.writeSync(1, line);
+      ignoreLostReaders();
     });
-    setTimeout(ignoreLostReaders, BUSY).unref();
 
     const end = await lifeline.ended;
     if (end === "orphaned") log("warn", "the host is gone; stopping", { plugin: this.#name });

@@ -345,8 +345,7 @@ function plain(key, value) {
   return value instanceof Error ? value.message : value;
 }
 
-// A print to a host that is gone must not be what ends the plugin: that is done in order. Takes half
-// a millisecond where nothing has been printed yet.
+// A print to a host that is gone must not be what ends the plugin: that is done in order.
 function ignoreLostReaders() {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 }
@@ -578,9 +577,6 @@ class ConfigError extends Error {
   }
 }
 
-// ms, in which the host and the plugin get to know each other. What takes time and can wait does.
-const BUSY = 100;
-
 let startSession;
 
 class Plugin {
@@ -749,8 +745,8 @@ class Plugin {
     await session.listen(path, offer.socketGroup, () => {
       // One write: hosts take a partial line for the whole.
       fs.writeSync(1, line);
+      ignoreLostReaders();
     });
-    setTimeout(ignoreLostReaders, BUSY).unref();
 
     const end = await lifeline.ended;
     if (end === "orphaned") log("warn", "the host is gone; stopping", { plugin: this.#name });
