@@ -3,6 +3,7 @@
 "use strict";
 
 const { AsyncLocalStorage } = require("node:async_hooks");
+const { Stream } = require("node:stream");
 
 const TRACEPARENT = "traceparent";
 const TRACESTATE = "tracestate";
@@ -12,7 +13,7 @@ const served = new AsyncLocalStorage();
 
 // Runs a method; what it begins, at once or later, is within the call's trace.
 function within(call, method) {
-  if (typeof call.emit === "function") {
+  if (call instanceof Stream) {
     // What a stream tells of comes from its connection, which serves many calls.
     const { emit } = call;
     call.emit = (...event) => served.run(call.metadata, () => emit.apply(call, event));
