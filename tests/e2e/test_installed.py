@@ -222,7 +222,8 @@ if not SANITIZED:
         strong = [name for name in names if re.match(r"[0-9a-f]+ [TDBR] ", name)]
         public = re.compile(
             r"(vtable for |typeinfo for |typeinfo name for |guard variable for )?"
-            r"plugind::(Plugin|Client|Settings|BadSetting|HostError|testing::FakeHost|log|error_info|executed|carry_trace)\b"
+            r"plugind::(Plugin|Client|Settings|BadSetting|HostError|testing::FakeHost"
+            r"|log|error_info|executed|carry_trace)\b"
         )
         inside = [name for name in strong if not public.match(name.split(" ", 2)[2])]
         assert not inside, "\n".join(inside)
