@@ -1,5 +1,5 @@
 // Calls that are made while a call is served belong to its trace. Loaded with the first call that
-// has one: the others cost nothing.
+// has one: until then Node follows no asynchronous work, which costs about 20 us a call on Node 20.
 "use strict";
 
 const { AsyncLocalStorage } = require("node:async_hooks");
