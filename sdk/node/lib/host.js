@@ -4,7 +4,7 @@
 "use strict";
 
 const { host: service } = require("./host_messages");
-const { carryOn } = require("./trace");
+const { carryOn, follow } = require("./trace");
 
 // DEADLINE_EXCEEDED, UNIMPLEMENTED, UNAVAILABLE.
 const HARMLESS = new Set([4, 12, 14]);
@@ -82,6 +82,7 @@ class Host {
   peer(name) {
     if (!NAME.test(name)) throw new TypeError(`${JSON.stringify(name)} is no name of a plugin`);
     if (this.#address === "") throw noHost();
+    follow();
     return new Peer(require("@grpc/grpc-js"), name, this.#address);
   }
 
