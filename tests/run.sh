@@ -2,7 +2,7 @@
 # Installs what is missing, builds everything and runs every test: tests/run.sh [STAGE ...]
 #
 #   format   every C++ file is as clang-format would have it
-#   release  what is shipped: build, unit tests, end-to-end tests with the whole campaigns
+#   release  what is shipped: build, clang-tidy on what needs gRPC, unit tests, end-to-end tests with the whole campaigns
 #   asan     AddressSanitizer and UBSan over all of it, failpoints, a part of the campaigns
 #   tsan     ThreadSanitizer over the core
 #   clang    Clang's warnings, thread-safety analysis and clang-tidy; unit tests
@@ -72,6 +72,7 @@ format() {
 
 release() {
   build release || return 1
+  step release clang-tidy tests/lint.py build/release
   unit_tests release
   e2e_tests release
 }

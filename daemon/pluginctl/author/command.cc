@@ -23,7 +23,7 @@ std::string ResolveProgram(const std::string& given) {
   const char* path = std::getenv("PATH");
   std::istringstream folders(path == nullptr ? "" : path);
   for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::string candidate = folder + '/' + given;
+    const std::string candidate = fs::path(folder) / given;
     if (!folder.empty() && access(candidate.c_str(), X_OK) == 0) return candidate;
   }
   return here;

@@ -80,10 +80,10 @@ absl::Status FileWatch::Add(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status FileWatch::AddSuffix(const std::string& path, const std::string& suffix) {
-  Folder* folder = nullptr;
-  RETURN_IF_ERROR(WatchFolder(path, &folder));
-  folder->suffixes.insert(suffix);
+absl::Status FileWatch::AddSuffix(const std::string& folder, const std::string& suffix) {
+  Folder* watched = nullptr;
+  RETURN_IF_ERROR(WatchFolder(folder, &watched));
+  watched->suffixes.insert(suffix);
   return absl::OkStatus();
 }
 
