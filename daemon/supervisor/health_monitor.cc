@@ -10,8 +10,8 @@ namespace {
 
 // While a plugin warms up: how soon to ask again.
 constexpr Duration kWarmUpInterval = std::chrono::milliseconds(100);
-// A Watch that breaks is mostly a death, which the keeper is about to report. To dial a dying process
-// would keep it from the CPU that it needs to end, and delay that report.
+// A Watch that breaks is mostly a death, which the keeper is about to report. To dial a dying
+// process would keep it from the CPU that it needs to end, and delay that report.
 constexpr Duration kAfterBrokenWatch = std::chrono::milliseconds(10);
 // Into how many moments an interval is divided, which all plugins' checks share.
 constexpr int kMoments = 10;
