@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/config/value.h"
+
 namespace plugind::config {
 namespace {
 
@@ -36,6 +38,15 @@ std::string ToRe2(std::string_view text) {
   return translated;
 }
 
+// What RE2 says ends with the part of the pattern that it is about, as it stands there.
+std::string Complaint(const re2::RE2& pattern) {
+  std::string_view says = pattern.error();
+  const std::string_view part = pattern.error_arg();
+  if (part.empty() || !says.ends_with(part)) return std::string(says);
+  says.remove_suffix(part.size());
+  return fmt::format("{}{}", says, Shown(part));
+}
+
 }  // namespace
 
 std::optional<Pattern> Pattern::Compile(std::string_view text, std::string* error) {
@@ -53,7 +64,7 @@ std::optional<Pattern> Pattern::Compile(std::string_view text, std::string* erro
     *error = fmt::format(
         "{} (patterns are matched in linear time: without look-around, "
         "back-references and great repetitions)",
-        compiled->error());
+        Complaint(*compiled));
     return std::nullopt;
   }
   return Pattern(std::string(text), std::move(compiled));

@@ -222,6 +222,8 @@ TEST(SchemaTest, RefusesPatternsBeyondLinearTime) {
   EXPECT_THAT(Refusal(R"({"pattern":"(?=a)b"})"),
               AllOf(HasSubstr(R"("pattern" "(?=a)b")"), HasSubstr("linear time")));
   EXPECT_THAT(Refusal(R"({"pattern":"(a)\\1"})"), HasSubstr("linear time"));
+  EXPECT_THAT(Refusal(R"({"pattern":"[a-\u001b]"})"), HasSubstr(R"(range: "a-\u001B")"))
+      << "nothing of the pattern reaches a terminal as it is";
   EXPECT_THAT(Refusal(R"({"pattern":"(((a{100}){100}){100}){100}"})"), HasSubstr("linear time"));
   EXPECT_THAT(Refusal(R"({"pattern":"("})"), HasSubstr("pattern"));
   EXPECT_THAT(Refusal(fmt::format(R"({{"pattern":"{}"}})", std::string(5000, 'a'))),
