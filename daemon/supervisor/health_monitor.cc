@@ -1,7 +1,9 @@
 #include "daemon/supervisor/health_monitor.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "daemon/base/fingerprint.h"
 #include "daemon/base/status.h"
 #include "daemon/observe/text.h"
 
@@ -13,13 +15,19 @@ constexpr Duration kWarmUpInterval = std::chrono::milliseconds(100);
 // A Watch that breaks is mostly a death, which the keeper is about to report. To dial a dying
 // process would keep it from the CPU that it needs to end, and delay that report.
 constexpr Duration kAfterBrokenWatch = std::chrono::milliseconds(10);
-// Into how many moments an interval is divided, which all plugins' checks share.
-constexpr int kMoments = 10;
+// Into how many moments an interval is divided. Few wake an idle daemon less often; many keep the
+// checks of hundreds of plugins from coming all at once, before a death that is told meanwhile.
+constexpr int kMoments = 50;
 
 }  // namespace
 
-HealthMonitor::HealthMonitor(EventLoop& loop, PluginClient& client, Report report)
-    : loop_(loop), client_(client), report_(std::move(report)), next_(loop.timers()) {}
+HealthMonitor::HealthMonitor(EventLoop& loop, PluginClient& client, std::string_view plugin,
+                             Report report)
+    : loop_(loop),
+      client_(client),
+      report_(std::move(report)),
+      next_(loop.timers()),
+      moment_(static_cast<int>(Fingerprint(plugin) % kMoments)) {}
 
 HealthMonitor::~HealthMonitor() {
   if (watching_) client_.StopWatching();
@@ -48,8 +56,10 @@ void HealthMonitor::CheckNext() {
   if (warm_up_) {
     due += std::min(kWarmUpInterval, config_.interval);
   } else {
-    due += config_.interval;
-    due -= due.time_since_epoch() % std::max(config_.interval / kMoments, Duration(1));
+    const Duration pause = std::max<Duration>(config_.interval / kMoments, Duration(1));
+    // The first time sooner, so that plugins that were started together are not checked together.
+    due += std::exchange(regular_, true) ? config_.interval : pause * (moment_ + 1);
+    due -= due.time_since_epoch() % pause;
   }
   next_.Set(due, [this] { Check(); });
 }

@@ -1,7 +1,8 @@
 // Keeps asking a plugin how it is, and says when the answer changes or stops coming.
 //
-// Check is asked at once, then every `interval`, or up to a tenth of it sooner: at moments that all
-// plugins share, so that their checks wake an idle daemon together and not one by one. Watch, where
+// Check is asked at once, then every `interval`, or up to a fiftieth of it sooner: at moments that
+// plugins share, so that their checks wake an idle daemon together and not one by one. Which of the
+// fifty is the plugin's own depends on its name. Watch, where
 // the plugin has it, tells of changes in between. If Check stops answering while a Watch is open,
 // the Watch is given up for this process: a server with one worker thread would serve nothing else.
 // Owned by Plugin, one for each connected process; on the supervisor's loop.
@@ -10,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "daemon/base/event_loop.h"
 #include "daemon/config/plugin_config.h"
@@ -30,7 +32,7 @@ class HealthMonitor {
   using Report = std::function<void(HealthVerdict, const std::string& detail)>;
 
   // `client` and `config` outlive this object.
-  HealthMonitor(EventLoop& loop, PluginClient& client, Report report);
+  HealthMonitor(EventLoop& loop, PluginClient& client, std::string_view plugin, Report report);
   // Ends the Watch; an answer that is under way is dropped.
   ~HealthMonitor();
 
@@ -54,6 +56,8 @@ class HealthMonitor {
   Report report_;
   config::Health config_;
   Deadline next_;
+  const int moment_;      // of the interval, from 0
+  bool regular_ = false;  // it is checked at its moment by now
   uint32_t failures_ = 0;
   std::string last_failure_;
   bool warm_up_ = false;

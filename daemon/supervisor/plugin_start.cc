@@ -178,7 +178,7 @@ void Plugin::LearnServices() {
 
 void Plugin::WatchOverHealth() {
   health_ = std::make_unique<HealthMonitor>(
-      around_.loop, *client_,
+      around_.loop, *client_, config_->name,
       [this](HealthVerdict verdict, const std::string& detail) { OnHealth(verdict, detail); });
   health_->Start(config_->health, state() == State::kStarting);
 }

@@ -1,5 +1,8 @@
 // A running plugin's health, and what follows from it.
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -14,14 +17,19 @@ using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// An interval of 5 s, less the tenth by which a check may be early.
-constexpr milliseconds kSoonest{4500};
+// An interval of 5 s, less the fiftieth by which a check may be early.
+constexpr milliseconds kMoment{100};
+constexpr milliseconds kSoonest{4900};
 
 class HealthTest : public CoreTest {
  protected:
+  // Ends at the first of its regular checks.
   void BootWithoutWatch() {
     manners("kv").watch = absl::UnimplementedError("no Watch");
     BootWith("kv");
+    const int checks = manners("kv").checks;
+    for (int i = 0; i < 5000 && manners("kv").checks == checks; ++i) Advance(milliseconds(1));
+    ASSERT_EQ(manners("kv").checks, checks + 1) << "an interval after it was READY at the latest";
   }
 };
 
@@ -97,7 +105,32 @@ TEST_F(HealthTest, ChecksOfPluginsThatBeganApartFallTogether) {
     }
   }
   ASSERT_EQ(checked.size(), 2U);
-  EXPECT_EQ((checked["late"] - checked["kv"]) % milliseconds(500), Duration::zero());
+  EXPECT_EQ((checked["late"] - checked["kv"]) % kMoment, Duration::zero());
+}
+
+TEST_F(HealthTest, ChecksOfPluginsThatBeganTogetherAreSpreadOverTheInterval) {
+  constexpr int kPlugins = 100;
+  std::vector<std::string> names;
+  for (int i = 0; i < kPlugins; ++i) Add(names.emplace_back(fmt::format("p{:03}", i)));
+  Boot();
+  const auto checks = [&] {
+    int sum = 0;
+    for (const std::string& name : names) sum += manners(name).checks;
+    return sum;
+  };
+  for (int interval = 0; interval < 3; ++interval) {
+    int most = 0;
+    int all = checks();
+    for (Duration passed{}; passed < seconds(5); passed += kMoment) {
+      const int before = checks();
+      Advance(kMoment);
+      most = std::max(most, checks() - before);
+    }
+    all = checks() - all;
+    EXPECT_GE(all, kPlugins);
+    EXPECT_LE(all, kPlugins + most);
+    EXPECT_LE(most, 8) << "two would be quite even";
+  }
 }
 
 TEST_F(HealthTest, AnAnswerInBetweenBeginsTheCountAnew) {
