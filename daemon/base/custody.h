@@ -3,8 +3,8 @@
 //
 // A process's life here: Spawn → OnSpawned (or OnSpawnFailed, and that is the end of it) → OnExited
 // → OnGone → Forget. "Exited" is the end of the main process; "gone" is the end of the last process
-// of its tree, which the keeper kills as soon as the main process has exited. Until Forget, the
-// keeper remembers the process and tells a successor of plugind.
+// of its tree, which the keeper kills when the main process has exited: at KillTree, or without it
+// 1 ms later. Until Forget, the keeper remembers the process and tells a successor of plugind.
 #pragma once
 
 #include <cstdint>

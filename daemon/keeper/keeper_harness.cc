@@ -92,6 +92,9 @@ Inheritance& KeeperHarness::AwaitBrain(bool serve) {
   socket_ = socket.get();
   client_ = Client::Connect(std::move(socket), loop_, &inheritance_, &error);
   EXPECT_NE(client_, nullptr) << error;
+  for (const InheritedProcess& process : inheritance_.processes) {
+    if (process.exited) seen_[process.id].exited = process.exited;
+  }
   if (serve && client_ != nullptr) {
     client_->Observe(*this);
     client_->Ready();

@@ -84,7 +84,6 @@ class Process {
   // The pids of the tree that are still there, after each was sent SIGKILL unless `spare`.
   std::vector<int> KillThroughProc(bool spare);
   bool KillThroughCgroup(bool spare);
-  void GiveUpFor(Duration pause, std::vector<int> remaining);
   void Reap();
   void Finish();
 

@@ -21,11 +21,7 @@ void Plugin::Adopt(Record record, InheritedProcess* process) {
   log_->SetStructured(record_.terms.Allows(kLogStructured));
   AttachOutput(std::move(process->stdout_pipe), std::move(process->stderr_pipe));
   if (process->exited) {
-    if (!HasEnded()) {
-      OnExited(*process->exited, process->exited_at);
-    } else {
-      Handle(Input::kExited, ToString(*process->exited));  // recorded, but not acted on
-    }
+    if (!HasEnded()) OnExited(*process->exited, process->exited_at);
     if (process->gone) OnGone();
     return;
   }

@@ -36,12 +36,12 @@ void Plugin::OnExited(const ExitStatus& status, Instant at) {
         fmt::format("ended at the phase \"{}\": {}", ToString(record_.phase), reason));
   }
   if (record_.end_cause == EndCause::kNone) record_.end_reason = reason;
-  Save();
-  Failpoint("exit.recorded");
   configuring_ = false;
   unanswered_ = false;
-  Handle(Input::kExited, reason);
+  Steer(Input::kExited, reason);
+  Failpoint("exit.recorded");
   // Whoever watches is told first: these take longer.
+  around_.keeper.KillTree(record_.instance);
   ladder_.reset();
   health_.reset();
   client_.reset();

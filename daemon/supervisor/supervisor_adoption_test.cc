@@ -207,9 +207,9 @@ TEST_F(AdoptionTest, ADeathThatWasRecordedAndNotYetActedOnIsNotTakenForLife) {
   keeper.habits("kv").leaves_descendants = true;
   BootWith("kv");
   keeper.Exit("kv", {.code = 3});
-  keeper.KillPlugindAfter(Now() + 1);  // the exit is on record, the transition is not
+  keeper.KillPlugindAfter(Now() + 1);  // the exit is on record, the sweep is not asked for
   EXPECT_THROW(Settle(), PlugindKilled);
-  ASSERT_EQ(keeper.record("kv")->state, State::kReady);
+  ASSERT_EQ(keeper.record("kv")->state, State::kStopping);
   Replace();
   EXPECT_EQ(StateOf("kv"), "STOPPING");
   EXPECT_EQ(ReasonOf("kv"), "exit code 3");

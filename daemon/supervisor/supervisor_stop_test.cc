@@ -28,7 +28,7 @@ TEST_F(StopTest, APluginThatKnowsHowIsAskedAndEndsByItself) {
   Stop("kv");
   EXPECT_EQ(StateOf("kv"), "STOPPED");
   EXPECT_EQ(Status("kv").last_exit->status, ExitStatus{});
-  EXPECT_THAT(CommandsSince(begin), ElementsAre("Forget kv"));
+  EXPECT_THAT(CommandsSince(begin), ElementsAre("KillTree kv", "Forget kv"));
   EXPECT_THAT(Events("kv"), ElementsAre("waiting", "starting", "spawned", "ready", "draining",
                                         "stopping", "stopped"));
 }
@@ -74,7 +74,8 @@ TEST_F(StopTest, OneThatDoesNotKnowShutdownGetsSigtermAtOnce) {
   EXPECT_EQ(manners("kv").shutdowns, 1);
   EXPECT_EQ(StateOf("kv"), "STOPPED");
   // SIGCONT, because a stopped process would sleep through SIGTERM.
-  EXPECT_THAT(CommandsSince(begin), ElementsAre("Signal kv 15", "Signal kv 18", "Forget kv"));
+  EXPECT_THAT(CommandsSince(begin),
+              ElementsAre("Signal kv 15", "Signal kv 18", "KillTree kv", "Forget kv"));
 }
 
 TEST_F(StopTest, TheLadderTakesFiveSecondsThenTenThenTheWholeTree) {

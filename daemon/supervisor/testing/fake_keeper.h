@@ -203,6 +203,7 @@ class FakeKeeper final : public Keeper {
     const std::string plugin = process != nullptr ? process->plugin : "unknown";
     Note("KillTree " + plugin);
     if (process == nullptr || process->gone || !habits_[plugin].dies_of_sigkill) return;
+    if (process->exited && habits_[plugin].leaves_descendants) return;
     if (!process->exited) End(*process, {.signal = SIGKILL});
     Vanish(*process);
   }
