@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "daemon/plugind/routes.h"
@@ -214,9 +215,9 @@ void FrontDoor::Look(const supervisor::Supervisor& supervisor, const std::string
   const auto& configured = supervisor.config().plugins;
   const auto config = configured.find(plugin);
   const auto status = supervisor.Get(plugin);
+  Unlist(plugin);
   if (!status.ok() || config == configured.end()) {
     table_.plugins.erase(plugin);
-    known_.erase(plugin);
     loads_.erase(plugin);
     instances_.erase(plugin);
     ClosePluginSocket(plugin);
@@ -233,7 +234,33 @@ void FrontDoor::Look(const supervisor::Supervisor& supervisor, const std::string
     unopened_.emplace(HostName(status->instance),
                       gateway::Door{gateway::Door::Kind::kHost, plugin});
   }
-  known_[plugin] = *status;
+  List(*status);
+}
+
+void FrontDoor::List(const supervisor::PluginStatus& status) {
+  const std::string& plugin = known_.insert_or_assign(status.name, status).first->first;
+  if (status.pid > 0) table_.processes.insert_or_assign(status.pid, plugin);
+  for (const std::string& service : status.services) {
+    std::vector<std::string>& providers = table_.services[service];
+    const auto place = std::lower_bound(providers.begin(), providers.end(), plugin);
+    if (place == providers.end() || *place != plugin) providers.insert(place, plugin);
+  }
+}
+
+void FrontDoor::Unlist(const std::string& plugin) {
+  const auto known = known_.extract(plugin);
+  if (!known) return;
+  const auto process = table_.processes.find(known.mapped().pid);
+  // Unless the number is another's by now.
+  if (process != table_.processes.end() && process->second == plugin) {
+    table_.processes.erase(process);
+  }
+  for (const std::string& service : known.mapped().services) {
+    const auto providers = table_.services.find(service);
+    if (providers == table_.services.end()) continue;  // a service that was listed twice
+    std::erase(providers->second, plugin);
+    if (providers->second.empty()) table_.services.erase(providers);
+  }
 }
 
 void FrontDoor::Publish(const supervisor::Supervisor& supervisor) {
@@ -250,12 +277,6 @@ void FrontDoor::Publish(const supervisor::Supervisor& supervisor) {
     table_.spin = daemon.gateway_spin;
   }
   for (const std::string& name : std::exchange(changed_, {})) Look(supervisor, name);
-  table_.services.clear();
-  table_.processes.clear();
-  for (const auto& [name, status] : known_) {
-    for (const auto& service : status.services) table_.services[service].push_back(name);
-    if (status.pid > 0) table_.processes.emplace(status.pid, name);
-  }
   gateway_->Publish(std::make_shared<const gateway::RouteTable>(table_));
   for (const auto& instance : std::exchange(draining_, {})) gateway_->Drain(instance);
   // Each thread takes the table first: plugins and their processes are known before anyone is let

@@ -66,6 +66,9 @@ class FrontDoor {
   };
   void Publish(const supervisor::Supervisor& supervisor);
   void Look(const supervisor::Supervisor& supervisor, const std::string& plugin);
+  // What is found by process and by service.
+  void List(const supervisor::PluginStatus& status);
+  void Unlist(const std::string& plugin);
   void OpenPluginSocket(const std::string& plugin);
   void Listen(const std::string& name, const ListeningSocket& socket, const gateway::Door& door);
   void ClosePluginSocket(const std::string& plugin);
