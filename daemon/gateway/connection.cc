@@ -266,10 +266,10 @@ void Connection::Write() {
       break;
     }
   }
-  if (broken_) return Close("the peer broke HTTP/2");
+  if (broken_) return HangUp("the peer broke HTTP/2");
   if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0 &&
       !HasOutput()) {
-    Close("the session is over");
+    HangUp("the session is over");
   }
 }
 
@@ -279,6 +279,12 @@ void Connection::Close(const std::string& why) {
   if (fd_.valid()) worker_.Unwatch(fd_.get());
   OnClosed(why);
   worker_.Bury(*this);
+}
+
+void Connection::HangUp(const std::string& why) {
+  Close(why);
+  const bool caller = nghttp2_session_check_server_session(session_) != 0;
+  if (caller && fd_.valid() && !hung_up_) worker_.Linger(std::move(fd_));
 }
 
 void Connection::Terminate(uint32_t http2_error) {

@@ -40,6 +40,8 @@ class Connection : public EpollTarget {
   void Settle() { output_.Settle(); }
   // Nothing more is read or written; its calls are told.
   void Close(const std::string& why);
+  // The same when everything has been said; a caller is given time to read it.
+  void HangUp(const std::string& why);
   // Ends the connection as soon as the peer could be told; its calls with it.
   void Terminate(uint32_t http2_error);
 

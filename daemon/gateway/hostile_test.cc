@@ -58,6 +58,38 @@ TEST_F(HostileTest, AFloodOfPingsEndsTheConnection) {
   EXPECT_FALSE(caller.open());
 }
 
+TEST_F(HostileTest, WhoIsStillWritingWhenItIsHungUpOnReadsWhy) {
+  const UniqueFd caller = engine_.ConnectRaw({Door::Kind::kFront, ""});
+  const auto write = [&](std::string_view bytes) {
+    return ::send(caller.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  };
+  const std::string wrong = Frame(NGHTTP2_WINDOW_UPDATE, 0, 0, std::string("\x7f\xff\xff\xff", 4));
+  write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(NGHTTP2_SETTINGS, 0, 0, "") + wrong);
+  engine_.Settle();
+  EXPECT_GT(write(wrong), 0);
+  std::string told(4096, '\0');
+  const ssize_t size = ::recv(caller.get(), told.data(), told.size(), MSG_DONTWAIT);
+  ASSERT_GT(size, 17);
+  told.resize(static_cast<size_t>(size));
+  const std::string last = told.substr(told.size() - 17);  // a frame's head, stream id, error
+  EXPECT_EQ(last[3], NGHTTP2_GOAWAY);
+  EXPECT_EQ(last[16], NGHTTP2_FLOW_CONTROL_ERROR);
+  EXPECT_EQ(::recv(caller.get(), told.data(), told.size(), MSG_DONTWAIT), 0) << "the end";
+  engine_.Advance(Limits::kLinger);
+  EXPECT_EQ(write(wrong), -1) << "its socket stays open for ever";
+}
+
+TEST_F(HostileTest, FewSocketsStayOpenForThoseWhoAreHungUpOn) {
+  std::vector<UniqueFd> callers;
+  for (size_t i = 0; i < Limits::kLingering + 1; ++i) {
+    callers.push_back(engine_.ConnectRaw({Door::Kind::kFront, ""}));
+    EXPECT_GT(::send(callers.back().get(), "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL), 0);
+    engine_.Settle();
+  }
+  EXPECT_EQ(::send(callers.front().get(), "x", 1, MSG_NOSIGNAL), -1);
+  EXPECT_EQ(::send(callers.back().get(), "x", 1, MSG_NOSIGNAL), 1);
+}
+
 TEST_F(HostileTest, AFloodOfSettingsEndsTheConnection) {
   Http2Peer& caller = engine_.Connect();
   engine_.Settle();

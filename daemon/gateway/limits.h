@@ -55,6 +55,11 @@ struct Limits {
   // plugin's connection gets no more calls.
   static constexpr size_t kQueuedFrames = 1'000;
 
+  // How long a socket stays open after the last word on it, and how many such there may be on one
+  // thread; the oldest gives way.
+  static constexpr Duration kLinger = std::chrono::seconds(1);
+  static constexpr size_t kLingering = 64;
+
   // A request's body is remembered up to here until its plugin begins to answer, so that a call
   // that no plugin has executed can be sent again.
   static constexpr size_t kReplayBytes = 64 * 1024;

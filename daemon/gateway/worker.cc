@@ -1,6 +1,7 @@
 #include "daemon/gateway/worker.h"
 
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
+#include <unordered_set>
 
 #include "daemon/gateway/call.h"
 #include "daemon/gateway/plugin_connection.h"
@@ -30,7 +32,8 @@ Worker::Worker(Shared& shared, const Clock& clock)
       routes_(std::make_shared<RouteTable>()),
       round_(clock.Now()),
       events_(kEvents),
-      area_(new char[kArea]) {
+      area_(new char[kArea]),
+      linger_(timers_) {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.ptr = nullptr;  // the eventfd; everything else is an EpollTarget
@@ -109,6 +112,19 @@ void Worker::Bury(Connection& connection) {
     std::replace(walked->begin(), walked->end(), &connection, static_cast<Connection*>(nullptr));
   }
   if (node) graveyard_.push_back(std::move(node.mapped()));
+}
+
+void Worker::Linger(UniqueFd fd) {
+  ::shutdown(fd.get(), SHUT_WR);
+  lingering_.emplace_back(round_ + Limits::kLinger, std::move(fd));
+  if (lingering_.size() > Limits::kLingering) lingering_.pop_front();
+  EndLingering();
+}
+
+void Worker::EndLingering() {
+  while (!lingering_.empty() && lingering_.front().first <= round_) lingering_.pop_front();
+  if (lingering_.empty()) return linger_.Clear();
+  linger_.Set(lingering_.front().first, [this] { EndLingering(); });
 }
 
 void Worker::MarkDirty(Connection& connection) {
@@ -202,24 +218,25 @@ void Worker::Unhold(Call& call, const std::string& plugin) {
   if (queue->second.empty()) held_.erase(queue);
 }
 
+void Worker::RetireUnrouted() {
+  if (pools_.empty()) return;
+  std::unordered_set<const Instance*> routed;
+  const auto add = [&routed](const RoutePtr& route) {
+    for (const InstancePtr& instance : route->instances) routed.insert(instance.get());
+  };
+  for (const auto& [name, route] : routes_->plugins) add(route);
+  if (routes_->control != nullptr) add(routes_->control);
+  std::vector<PluginConnection*> idle;
+  for (const auto& [instance, pool] : pools_) {
+    if (!routed.contains(instance)) idle.insert(idle.end(), pool.begin(), pool.end());
+  }
+  for (PluginConnection* connection : idle) connection->Retire();
+}
+
 void Worker::ResumeHeld() {
   routes_changed_ = false;
   // Instances that left the table take no new calls; their idle sessions are closed.
-  std::vector<PluginConnection*> idle;
-  for (const auto& [instance, pool] : pools_) {
-    const bool routed = std::any_of(
-        routes_->plugins.begin(), routes_->plugins.end(), [key = instance](const auto& route) {
-          const auto& all = route.second->instances;
-          return std::any_of(all.begin(), all.end(),
-                             [key](const InstancePtr& one) { return one.get() == key; });
-        });
-    const bool control = routes_->control != nullptr && !routes_->control->instances.empty() &&
-                         routes_->control->instances.front().get() == instance;
-    if (routed || control) continue;
-    for (PluginConnection* connection : pool) idle.push_back(connection);
-  }
-  for (PluginConnection* connection : idle) connection->Retire();
-
+  RetireUnrouted();
   auto held = std::move(held_);
   held_.clear();
   for (auto& [plugin, calls] : held) {

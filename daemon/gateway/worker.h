@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -79,6 +80,9 @@ class Worker {
   void Adopt(std::unique_ptr<Connection> connection);
   // `connection` is closed: destroyed after this round. Its callbacks may still be on the stack.
   void Bury(Connection& connection);
+  // Everything is said on `fd`. It is closed a second later: a peer that is still writing would
+  // otherwise fail in that, and not read why it is hung up on.
+  void Linger(UniqueFd fd);
   // It has something to write.
   void MarkDirty(Connection& connection);
   // It stopped reading before its socket was empty: it goes on in the next round.
@@ -115,6 +119,8 @@ class Worker {
   void RunPosted() PLUGIND_EXCLUDES(mutex_);
   void WriteOut();
   void ResumeHeld();
+  void RetireUnrouted();
+  void EndLingering();
   int SleepMilliseconds() const;
 
   Shared& shared_;
@@ -137,6 +143,8 @@ class Worker {
 
   std::map<Connection*, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> graveyard_;
+  std::deque<std::pair<Instant, UniqueFd>> lingering_;  // with their ends, in order
+  Deadline linger_;
   std::vector<Connection*> dirty_;
   std::vector<Connection*> writing_;
   std::vector<Connection*> again_;
