@@ -177,9 +177,9 @@ def test_kill_9_of_plugind_at_random_instants(daemon: Daemon) -> None:
         f"{watch.looks} looks for second instances; "
         f"{sum(sum(reader.lines.values()) for reader in readers)} numbered lines"
     )
-    # The tail is the machine's: it has other things to do than to run one test.
+    # The very last one is the machine's: it has other things to do than to run one test.
     limit = 0.5 * SLOWNESS
-    assert ordered[int(len(ordered) * 0.95)] < limit and ordered[-1] < 4 * limit
+    assert ordered[int(len(ordered) * 0.99) - 1] < limit and ordered[-1] < 4 * limit
 
 
 def test_kill_9_of_a_plugind_that_is_just_starting(daemon: Daemon) -> None:
