@@ -11,12 +11,10 @@
 
 #include "daemon/base/codec.h"
 #include "daemon/base/failpoint.h"
-#include "daemon/config/load.h"
-#include "daemon/config/schema_store.h"
-#include "daemon/config/sources.h"
 #include "daemon/control/convert.h"
 #include "daemon/plugind/call_report.h"
 #include "daemon/plugind/lock.h"
+#include "daemon/plugind/own_log.h"
 
 namespace plugind {
 namespace {
@@ -25,7 +23,6 @@ constexpr size_t kEventBytes = size_t{1} * 1024 * 1024;  // some thousands of ev
 // What outlives this process, by the name under which the keeper keeps it.
 constexpr char kEventsFd[] = "events";
 constexpr char kStateLockFd[] = "state.lock";
-constexpr char kConfigFd[] = "config";
 constexpr char kStartedRecord[] = ":started";  // no plugin's name begins so
 
 constexpr int kExitFailure = 1;
@@ -43,43 +40,6 @@ void RaiseFdLimit() {
 UniqueFd Take(std::map<std::string, UniqueFd>& fds, const char* name) {
   auto node = fds.extract(name);
   return node ? std::move(node.mapped()) : UniqueFd();
-}
-
-observe::Level Importance(std::string_view event_type) {
-  for (const std::string_view trouble :
-       {"exited", "start-failed", "unhealthy", "backoff", "quarantined", "failed", "stuck"}) {
-    if (event_type == trouble) return observe::Level::kWarn;
-  }
-  return event_type == "ready" || event_type == "stopped" ? observe::Level::kInfo
-                                                          : observe::Level::kDebug;
-}
-
-observe::Level LevelOf(config::LogLevel level) {
-  switch (level) {
-    case config::LogLevel::kTrace:
-      return observe::Level::kTrace;
-    case config::LogLevel::kDebug:
-      return observe::Level::kDebug;
-    case config::LogLevel::kInfo:
-      return observe::Level::kInfo;
-    case config::LogLevel::kWarn:
-      return observe::Level::kWarn;
-    case config::LogLevel::kError:
-      return observe::Level::kError;
-  }
-  return observe::Level::kInfo;
-}
-
-observe::LogFormat FormatOf(config::LogFormat format) {
-  switch (format) {
-    case config::LogFormat::kAuto:
-      return observe::LogFormat::kAuto;
-    case config::LogFormat::kText:
-      return observe::LogFormat::kText;
-    case config::LogFormat::kJson:
-      return observe::LogFormat::kJson;
-  }
-  return observe::LogFormat::kAuto;
 }
 
 }  // namespace
@@ -128,7 +88,9 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
   RememberStart(inheritance);
 
   config::Config config;
-  RETURN_IF_ERROR(LoadConfiguration(inheritance, &config));
+  configuration_ = std::make_unique<Configuration>(paths_, *keeper_, clock_,
+                                                   [this]() -> observe::Logger& { return *log_; });
+  RETURN_IF_ERROR(configuration_->Begin(Take(inheritance.fds, Configuration::kKeptAs), &config));
   ConfigureLog(config.daemon);
   if (UniqueFd lock = Take(inheritance.fds, kStateLockFd); !lock.valid()) {
     ASSIGN_OR_RETURN(lock, TakeLock(paths_.state_dir));
@@ -160,7 +122,7 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
       loop_, *keeper_, *clients_, *events_, *decisions_,
       supervisor::Directories{paths_.runtime_dir, paths_.state_dir},
       [this](const config::PluginConfig& plugin, const std::string& published) {
-        return LearnSchema(plugin, published);
+        return configuration_->LearnSchema(plugin, published);
       },
       [this](const std::string& plugin, const std::string& instance) {
         return front_door_->OpenHost(plugin, instance);
@@ -222,101 +184,21 @@ void Daemon::RememberStart(Inheritance& inheritance) {
 }
 
 void Daemon::ConfigureLog(const config::DaemonConfig& config) {
-  log_ = std::make_unique<observe::Logger>(LevelOf(config.log_level), FormatOf(config.log_format),
-                                           STDERR_FILENO);
+  log_ = OpenLog(config);
   call_log_.SetLevel(log_->level());
 }
 
 // ── Configuration
 
-// The files are read at the first start and when asked to. A successor goes on with what was in
-// force, whatever has become of the files meanwhile: a death of plugind must not apply somebody's
-// half-finished edit.
-absl::Status Daemon::LoadConfiguration(Inheritance& inheritance, config::Config* config) {
-  config::Sources sources;
-  const UniqueFd kept = Take(inheritance.fds, kConfigFd);
-  if (kept.valid() && config::ReadSnapshot(kept, &sources)) {
-    config::LoadResult loaded = config::Load(sources);
-    if (loaded.ok()) {
-      *config = std::move(loaded.config);
-      applied_ = std::move(sources);
-      config_loaded_at_ = clock_.WallNow();
-      return absl::OkStatus();
-    }
-    log_->Error("the configuration that was in force does not load any more; reading the files");
-  }
-  sources = config::ReadSources(paths_.config_file, {.file_required = paths_.config_required});
-  // What plugins published once is left out: a plugin whose settings do not fit fails alone.
-  config::LoadResult loaded = config::Load(sources, {.named = true});
-  for (const auto& problem : loaded.problems) log_->Error(problem.ToString());
-  if (!loaded.ok()) {
-    return Error(absl::StatusCode::kInvalidArgument, "the configuration has {} error(s)",
-                 loaded.problems.size());
-  }
-  *config = std::move(loaded.config);
-  Keep(std::move(sources));
-  return absl::OkStatus();
-}
-
-// What was published is kept even if the settings do not fit it: it is what they must be corrected
-// by.
-absl::Status Daemon::LearnSchema(const config::PluginConfig& plugin, const std::string& published) {
-  constexpr size_t kMisfitsTold = 4;
-  std::string error;
-  if (!config::SaveSchema(paths_.state_dir, plugin, published, &error)) {
-    log_->Error(
-        "a plugin's schema is not kept: its settings are checked when it starts, not before",
-        {{"plugin", plugin.name}, {"cause", error}});
-    error.clear();
-  }
-  const auto schema = config::SchemaInForce(plugin, published, &error);
-  if (!error.empty()) {
-    return absl::FailedPreconditionError(error);
-  }
-  if (!schema) return absl::OkStatus();
-  const std::vector<config::Misfit> misfits = schema->Check(plugin.settings);
-  if (misfits.empty()) return absl::OkStatus();
-  std::string told;
-  for (size_t i = 0; i < std::min(misfits.size(), kMisfitsTold); ++i)
-    told += (i > 0 ? "; " : "") + misfits[i].ToString();
-  if (misfits.size() > kMisfitsTold)
-    told += fmt::format("; and {} more", misfits.size() - kMisfitsTold);
-  return Error(absl::StatusCode::kFailedPrecondition, "its settings do not fit its schema: {}",
-               told);
-}
-
-void Daemon::Keep(config::Sources sources) {
-  applied_ = std::move(sources);
-  config_loaded_at_ = clock_.WallNow();
-  const UniqueFd snapshot = config::WriteSnapshot(applied_);
-  if (snapshot.valid()) {
-    keeper_->KeepFd(kConfigFd, snapshot);
-  } else {
-    log_->Error("no memory to keep the configuration for a successor");
-  }
-}
-
 grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
   service_manager_.Reloading();
-  config::Sources sources =
-      config::ReadSources(paths_.config_file, {.file_required = paths_.config_required});
-  const config::SchemaSources schemas{.named = true, .state_dir = paths_.state_dir, .only = name};
-  config::LoadResult loaded = config::Load(sources, schemas);
-  if (!name.empty()) {
-    // The other plugins stay with what is in force, so that only this one's file has to be right.
-    const auto& configured = supervisor_->config().plugins;
-    const auto now = configured.find(name);
-    config::Sources merged = applied_;
-    if (now != configured.end()) merged.TakePlugin(now->second.file, sources);
-    if (loaded.config.plugins.contains(name))
-      merged.TakePlugin(loaded.config.plugins.at(name).file, sources);
-    if (now == configured.end() && !loaded.config.plugins.contains(name)) {
-      service_manager_.Ready();
-      return control::ToGrpc(supervisor_->Get(name).status());
-    }
-    sources = std::move(merged);
-    loaded = config::Load(sources, schemas);
+  std::optional<Configuration::Reading> reading =
+      configuration_->ReadAgain(name, supervisor_->config());
+  if (!reading) {
+    service_manager_.Ready();
+    return control::ToGrpc(supervisor_->Get(name).status());
   }
+  config::LoadResult& loaded = reading->loaded;
   for (const auto& note : loaded.notes) log_->Info(note.ToString());
   if (!loaded.ok()) {
     for (const auto& problem : loaded.problems) log_->Error(problem.ToString());
@@ -331,7 +213,7 @@ grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
     log_->Warn("the gateway's threads and limits change when plugind is started again");
   }
   // Kept before it is applied: a successor must not undo what has begun.
-  Keep(std::move(sources));
+  configuration_->Keep(std::move(reading->sources));
   ConfigureLog(loaded.config.daemon);
   *diff = supervisor_->Apply(std::move(loaded.config));
   front_door_->Refresh(*supervisor_, "");
@@ -438,15 +320,7 @@ void Daemon::TellEvents() {
     for (const auto& event : events_->Read(told_, kAtOnce)) {
       told_ = event.sequence + 1;
       front_door_->Refresh(*supervisor_, event.plugin);
-      const auto state = supervisor::ToString(static_cast<supervisor::State>(event.to));
-      log_->Log(Importance(event.type), "plugin " + event.type,
-                {{"plugin", event.plugin},
-                 {"state", state},
-                 {"reason", event.reason},
-                 {"instance", event.instance},
-                 {"pid", event.pid},
-                 {"restarts", event.restarts},
-                 {"event", event.sequence}});
+      LogEvent(*log_, event);
     }
   }
   control_->Poke();
@@ -482,7 +356,7 @@ DaemonFigures Daemon::Figures() const {
   return {.version = PLUGIND_VERSION,
           .daemon_started_at = daemon_started_at_,
           .process_started_at = started_at_,
-          .config_loaded_at = config_loaded_at_,
+          .config_loaded_at = configuration_->loaded_at(),
           .generation = generation_,
           .log_lines_dropped = log_->dropped_lines(),
           .process = observe::ReadProcessFigures()};
@@ -499,7 +373,7 @@ void Daemon::Describe(control::v1::GetDaemonInfoResponse* info) const {
   info->set_runtime_dir(paths_.runtime_dir);
   info->set_state_dir(paths_.state_dir);
   info->set_cgroup(cgroup_);
-  control::Fill(config_loaded_at_, info->mutable_config_loaded_at());
+  control::Fill(configuration_->loaded_at(), info->mutable_config_loaded_at());
   const Duration uptime = clock_.WallNow() - daemon_started_at_;
   info->mutable_uptime()->set_seconds(
       std::chrono::duration_cast<std::chrono::seconds>(uptime).count());

@@ -17,13 +17,13 @@
 #include "daemon/base/status.h"
 #include "daemon/base/unique_fd.h"
 #include "daemon/config/plugin_config.h"
-#include "daemon/config/sources.h"
 #include "daemon/control/control_server.h"
 #include "daemon/keeper/client.h"
 #include "daemon/observe/audit_log.h"
 #include "daemon/observe/daemon_log.h"
 #include "daemon/observe/event_log.h"
 #include "daemon/plugind/call_log.h"
+#include "daemon/plugind/configuration.h"
 #include "daemon/plugind/denials.h"
 #include "daemon/plugind/front_door.h"
 #include "daemon/plugind/metrics_server.h"
@@ -47,12 +47,6 @@ class Daemon {
   absl::Status SetUp(UniqueFd keeper_socket);
   void RememberStart(Inheritance& inheritance);
   void ConfigureLog(const config::DaemonConfig& config);
-  absl::Status LoadConfiguration(Inheritance& inheritance, config::Config* config);
-  // FAILED_PRECONDITION: what `plugin` publishes is no usable schema, or its settings do not fit
-  // it.
-  absl::Status LearnSchema(const config::PluginConfig& plugin, const std::string& published);
-  // `sources` are in force from now on, also for a successor.
-  void Keep(config::Sources sources);
   absl::Status OpenEvents(Inheritance& inheritance);
   absl::Status OpenDecisions();
   void WatchSignals();
@@ -77,8 +71,6 @@ class Daemon {
   WallTime started_at_;
   Instant counting_since_;
   WallTime daemon_started_at_;
-  WallTime config_loaded_at_;
-  config::Sources applied_;
   uint32_t generation_ = 0;
   std::string cgroup_;
   uint64_t told_ = 1;  // the first event that the log has not been told of
@@ -90,6 +82,7 @@ class Daemon {
   Denials denials_;
   CallLog call_log_;
   std::unique_ptr<keeper::Client> keeper_;
+  std::unique_ptr<Configuration> configuration_;
   std::unique_ptr<observe::EventLog> events_;
   std::unique_ptr<supervisor::OperatorState> decisions_;
   std::unique_ptr<rpc::GrpcPluginClientFactory> clients_;

@@ -626,8 +626,7 @@ def test_the_operators_page_explains_states_that_exist() -> None:
     table = page.partition("| State | Meaning |")[2].partition("\n\n")[0]
     explained = set(re.findall(r"^\| ([A-Z]+)", table, re.M))
     states = set(control_pb2.Plugin.State.keys()) - {"STATE_UNSPECIFIED"}
-    # No calls pass through plugind yet that could be waited for.
-    assert explained == states - {"DRAINING"}
+    assert explained == states
 
 
 def test_folders_of_the_daemon_include_only_what_its_page_allows() -> None:
