@@ -32,7 +32,7 @@ void Enlarge(int socket) {
 
 [[noreturn]] void RunChild(int socket, char* const* argv, char* const* env,
                            const LaunchContext& context) {
-  ResetSignals();
+  ResetSignals(context);
   // A session of its own: what is typed at the keeper's terminal reaches plugind once, forwarded by
   // the keeper.
   ::setsid();

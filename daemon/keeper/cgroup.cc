@@ -34,6 +34,7 @@ bool Write(const std::string& path, std::string_view text) {
 
 // Innermost first: a plugin may have made cgroups of its own below.
 void RemoveDirectories(const std::string& path) {
+  if (::rmdir(path.c_str()) == 0) return;
   for (const std::string& name : ListDirectories(path)) RemoveDirectories(Join(path, name));
   ::rmdir(path.c_str());
 }

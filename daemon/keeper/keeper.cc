@@ -62,6 +62,7 @@ LaunchContext MakeLaunchContext() {
   rlimit own = context.nofile;
   own.rlim_cur = own.rlim_max;  // three fds a process, and what plugind has it keep
   ::setrlimit(RLIMIT_NOFILE, &own);
+  context.ignored = IgnoredSignals();
   return context;
 }
 
@@ -69,9 +70,9 @@ LaunchContext MakeLaunchContext() {
 
 KeeperProgram::KeeperProgram(std::vector<std::string> command, const Clock& clock)
     : command_(std::move(command)),
+      signals_(BlockSignals()),
       launch_(MakeLaunchContext()),
       loop_(clock),
-      signals_(BlockSignals()),
       cgroup_(::getenv("PLUGIND_NO_CGROUP") != nullptr ? nullptr : Cgroup::Create()),
       processes_(loop_, launch_, cgroup_.get()),
       start_(loop_.timers()),

@@ -55,9 +55,9 @@ class KeeperProgram {
   void KillEverything();
 
   const std::vector<std::string> command_;
-  LaunchContext launch_;
+  const UniqueFd signals_;
+  const LaunchContext launch_;  // after signals_: it holds what is ignored from then on
   EventLoop loop_;
-  UniqueFd signals_;
   std::unique_ptr<Cgroup> cgroup_;
   std::optional<LastWill> will_;  // where there is a cgroup
   ProcessTable processes_;

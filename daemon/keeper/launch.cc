@@ -67,7 +67,7 @@ bool SetLimit(decltype(RLIMIT_CORE) which, rlimit limit) { return ::setrlimit(wh
 
 [[noreturn]] void RunChild(const ChildPlan& plan) {
   const SpawnSpec& spec = plan.spec;
-  ResetSignals();
+  ResetSignals(plan.context);
   if (::setsid() < 0) Fail(plan, SpawnStep::kSession);
   if (::dup2(plan.context.dev_null.get(), STDIN_FILENO) < 0 ||
       ::dup2(plan.out, STDOUT_FILENO) < 0 || ::dup2(plan.err, STDERR_FILENO) < 0) {
@@ -134,12 +134,22 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 
 }  // namespace
 
-void ResetSignals() {
+std::vector<int> IgnoredSignals() {
+  std::vector<int> ignored;
+  struct sigaction action {};
+  for (int signal = 1; signal <= SIGRTMAX; ++signal) {
+    // Fails for those that the C library keeps for itself.
+    if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) {
+      ignored.push_back(signal);
+    }
+  }
+  return ignored;
+}
+
+void ResetSignals(const LaunchContext& context) {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
-  // Fails for the two that cannot be changed and the two that the C library keeps, which is as
-  // well.
-  for (int signal = 1; signal <= SIGRTMAX; ++signal) ::sigaction(signal, &action, nullptr);
+  for (const int signal : context.ignored) ::sigaction(signal, &action, nullptr);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

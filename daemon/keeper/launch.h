@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <vector>
 
 #include "daemon/base/custody.h"
 #include "daemon/base/unique_fd.h"
@@ -16,7 +17,8 @@ namespace plugind::keeper {
 struct LaunchContext {
   pid_t keeper = 0;
   UniqueFd dev_null;
-  rlimit nofile{};  // the keeper's own as it was started, before it raised it for itself
+  rlimit nofile{};           // the keeper's own as it was started, before it raised it for itself
+  std::vector<int> ignored;  // the signals that this process ignores, as it does from now on
 };
 
 struct LaunchFailure {
@@ -48,8 +50,9 @@ enum class Progress {
 // that failed.
 Progress ReadFailure(const UniqueFd& failure_pipe, LaunchFailure* failure);
 
-// In a child, before exec: no signal blocked, none ignored. An ignored SIGPIPE and the mask would
-// survive the exec.
-void ResetSignals();
+std::vector<int> IgnoredSignals();
+// In a child, before exec: no signal blocked, none ignored. Both would survive the exec, which
+// resets the rest by itself.
+void ResetSignals(const LaunchContext& context);
 
 }  // namespace plugind::keeper

@@ -207,14 +207,15 @@ void Process::Pursue() {
 }
 
 bool Process::KillThroughCgroup(bool spare) {
+  const bool first = !cgroup_events_.valid();
+  if (first) cgroup_events_ = host_.cgroup->OpenEvents(id_);
+  // Removed by someone else, which the kernel allows only when it is empty; or there is no fd left
+  // for it just now.
+  if (!cgroup_events_.valid()) return errno != ENOENT;
+  // Nothing can come into an empty one but by forking from it.
+  if (!Cgroup::IsPopulated(cgroup_events_)) return false;
   if (!spare) host_.cgroup->KillTree(id_);
-  if (!cgroup_events_.valid()) {
-    cgroup_events_ = host_.cgroup->OpenEvents(id_);
-    // Removed by someone else, which the kernel allows only when it is empty; or there is no fd
-    // left for it just now.
-    if (!cgroup_events_.valid()) return errno != ENOENT;
-    host_.loop.Watch(cgroup_events_.get(), EPOLLPRI, [this](uint32_t) { Pursue(); });
-  }
+  if (first) host_.loop.Watch(cgroup_events_.get(), EPOLLPRI, [this](uint32_t) { Pursue(); });
   return Cgroup::IsPopulated(cgroup_events_);
 }
 
