@@ -40,7 +40,9 @@ def test_it_shows_states_log_and_a_call_that_works_and_ends_in_order(
     with AuthorRun(GREETER, env=marker) as run:
         socket = run.wait_ready()
         assert re.search(r"^\d\d:\d\d:\d\d\.\d{3} STATE STARTING spawn", run.text, re.M)
-        assert re.search(r"^\d\d:\d\d:\d\d\.\d{3} INFO  greeter is up pid=\d+$", run.text, re.M)
+        # The log has a stream of its own, which may be behind that of the states.
+        up = r"^\d\d:\d\d:\d\d\.\d{3} INFO  greeter is up pid=\d+$"
+        eventually(lambda: re.search(up, run.text, re.M), within=10 * SLOWNESS, what="the plugin's own line")
         assert re.search(r"^  address  unix:/\S+/plugins/greeter\.sock$", run.text, re.M)
         example = next(line for line in run.lines if line.startswith("  try"))
         command = example.split(maxsplit=1)[1]
