@@ -9,7 +9,8 @@
 #include "daemon/config/suggest.h"
 #include "daemon/config/value.h"
 
-namespace plugind::config::schema {
+namespace plugind::config {
+namespace schema {
 
 std::string KindOf(const Json& value) {
   switch (value.type()) {
@@ -72,4 +73,10 @@ std::string FieldOf(const std::vector<Misfit::Step>& path) {
   return field;
 }
 
-}  // namespace plugind::config::schema
+}  // namespace schema
+
+std::string Misfit::ToString() const {
+  return field.empty() ? reason : fmt::format("{}: {}", field, reason);
+}
+
+}  // namespace plugind::config
