@@ -12,6 +12,7 @@
 
 #include <absl/status/statusor.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,6 +26,10 @@
 
 namespace plugind::observe {
 
+class LogMemory;
+enum LogStream : uint8_t;
+struct Provenance;
+
 class PluginLog {
  public:
   // A longer line is cut here; the rest of it, up to its newline, is dropped and counted.
@@ -32,12 +37,12 @@ class PluginLog {
 
   // `capacity`: bytes for entries; raised to what the two longest entries take (200 KiB) where it
   // is less. Errors: the kernel's, when there is no memory or no fd.
-  static absl::StatusOr<std::unique_ptr<PluginLog>> Create(std::string plugin, size_t capacity,
-                                                           const Clock& clock);
+  static absl::StatusOr<std::unique_ptr<PluginLog>> Create(const std::string& plugin,
+                                                           size_t capacity, const Clock& clock);
   // Takes over the memory of a predecessor. DATA_LOSS when it is not such a memory (then Create a
   // new one).
-  static absl::StatusOr<std::unique_ptr<PluginLog>> Reopen(std::string plugin, UniqueFd memory,
-                                                           const Clock& clock);
+  static absl::StatusOr<std::unique_ptr<PluginLog>> Reopen(const std::string& plugin,
+                                                           UniqueFd memory, const Clock& clock);
   ~PluginLog();
 
   const UniqueFd& memory() const;
@@ -102,9 +107,33 @@ class PluginLog {
   void OnAppended(std::function<void()> callback);
 
  private:
-  struct Impl;
-  explicit PluginLog(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  enum class Taken {
+    kBytes,
+    kNothing,
+    kEnd,
+  };
+
+  PluginLog(std::unique_ptr<LogMemory> memory, const Clock& clock);
+
+  Taken ReadOnce(LogStream stream, size_t limit, size_t& taken);
+  Pumped PumpPipe(LogStream stream, size_t limit);
+  void ClosePipe(LogStream stream);
+  void ParseStaged(LogStream stream, bool end_open_line);
+  void Deliver(LogStream stream, std::string_view line, size_t bytes, bool cut);
+  bool TakenByTap(std::string_view line, bool cut);
+  void EndStreams();
+
+  void KeepNotice(Level level, std::string_view message);
+  void Keep(LogEntry entry, const Provenance& provenance);
+  void Notify();
+
+  const std::unique_ptr<LogMemory> memory_;
+  const Clock& clock_;
+  std::array<UniqueFd, 2> pipes_;
+  bool structured_ = true;
+  std::shared_ptr<StdoutTap> tap_;  // shared with the call under way, which may replace it
+  std::function<void()> on_appended_;
+  uint64_t notified_;  // the number before which followers were told of all entries
 };
 
 }  // namespace plugind::observe

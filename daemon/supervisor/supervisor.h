@@ -111,6 +111,7 @@ class Supervisor final : public KeeperObserver {
                       const std::function<void()>& carry_out);
 
   Plugin& Create(const config::PluginConfig& config, UniqueFd log_memory);
+  bool Enabled(const Plugin& plugin) const;
   bool Allowed(const Plugin& plugin) const;
   void Reconcile(Plugin& plugin, const std::string& why);
   void SweepRuntimeDirectory();
