@@ -259,12 +259,19 @@ TEST_F(AuditLogTest, ALineThatTheDiskTookInPartSpoilsNoOther) {
   EXPECT_TRUE(json::accept(lines[4]));
 }
 
+// All have it open before any writes: who opens it in the midst of another's line takes that one
+// for torn, and begins with a line of its own.
 TEST_F(AuditLogTest, SeveralWritersOfOneFileLeaveWholeLines) {
+  SystemClock clock;
+  std::vector<std::unique_ptr<AuditLog>> logs;
+  for (int t = 0; t < 4; ++t) {
+    logs.push_back(std::make_unique<AuditLog>(
+        path_.string(), clock, [](const std::string& why) { ADD_FAILURE() << why; }));
+    ASSERT_TRUE(logs.back()->Reopen().ok());
+  }
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([this, t] {
-      SystemClock clock;
-      AuditLog log(path_.string(), clock, [](const std::string& why) { ADD_FAILURE() << why; });
+    threads.emplace_back([&log = *logs[static_cast<size_t>(t)], t] {
       for (int i = 0; i < 500; ++i) {
         log.Denied({{"uid:" + std::to_string(t), i, std::string(300, 'x'), "kv", "no"}, 0});
       }
