@@ -25,6 +25,7 @@ void ReadAll(Reader& reader, const std::string& file, DaemonConfig* config) {
       {{"auto", LogFormat::kAuto}, {"text", LogFormat::kText}, {"json", LogFormat::kJson}});
   daemon.Read("restarts_per_second", &config->restarts_per_second, Range<uint32_t>{0, 1000});
   daemon.ReadSize("log_buffer", &config->log_buffer, {16 * 1024, 64 * 1024 * 1024});
+  daemon.Read("watchdog", &config->watchdog, Range<Duration>{seconds(1), hours(1)});
 
   auto control = reader.In("control");
   control.Read("viewers", &config->viewers, CheckOperator);

@@ -141,6 +141,7 @@ log_level = "trace"
 log_format = "json"
 restarts_per_second = 0
 log_buffer = "1MiB"
+watchdog = "5s"
 [control]
 viewers = ["*"]
 operators = ["group:staff"]
@@ -196,6 +197,7 @@ max_in_flight = 1
   daemon.log_format = LogFormat::kJson;
   daemon.restarts_per_second = 0;
   daemon.log_buffer = 1024 * 1024;
+  daemon.watchdog = seconds(5);
   daemon.viewers = {"*"};
   daemon.operators = {"group:staff"};
   daemon.admins = {"uid:1000"};

@@ -140,6 +140,7 @@ struct DaemonConfig {
   LogFormat log_format = LogFormat::kAuto;
   uint32_t restarts_per_second = 10;  // 0: no limit
   uint64_t log_buffer = 256 * 1024;   // bytes of log entries kept for each plugin
+  Duration watchdog = seconds(20);    // how long plugind's loop may stand still
   std::vector<std::string> viewers, operators, admins;
   uint32_t gateway_threads = 1;
   Duration gateway_spin = std::chrono::microseconds(50);

@@ -5,12 +5,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <cstdlib>
 #include <random>
 #include <utility>
 
 #include "daemon/base/codec.h"
 #include "daemon/base/failpoint.h"
+#include "daemon/config/quantity.h"
 #include "daemon/control/convert.h"
 #include "daemon/plugind/call_report.h"
 #include "daemon/plugind/lock.h"
@@ -63,6 +64,7 @@ int Daemon::Run(UniqueFd keeper_socket) {
     return absl::IsInvalidArgument(ready) ? kExitConfig : kExitFailure;
   }
   loop_.Run();
+  watchdog_.reset();
   // Whoever is connected is told that this is the end; then there is nobody left to talk to.
   metrics_.reset();
   control_.reset();
@@ -170,6 +172,7 @@ absl::Status Daemon::SetUp(UniqueFd keeper_socket) {
     TellStatus();
   }
   service_manager_.StartWatchdog();
+  WatchLoop();
   return absl::OkStatus();
 }
 
@@ -218,6 +221,7 @@ grpc::Status Daemon::Reload(const std::string& name, config::Diff* diff) {
   *diff = supervisor_->Apply(std::move(loaded.config));
   front_door_->Refresh(*supervisor_, "");
   ListenForMetrics();
+  WatchLoop();
   log_->Info("the configuration was reloaded", {{"added", diff->added.size()},
                                                 {"removed", diff->removed.size()},
                                                 {"changed", diff->changed.size()},
@@ -339,6 +343,21 @@ void Daemon::TellStatus() {
   service_manager_.Status(
       fmt::format("{} of {} plugins ready{}", ready, all,
                   trouble > 0 ? fmt::format(", {} failed or quarantined", trouble) : ""));
+}
+
+// The keeper starts it again, and no plugin notices. A service manager's own watchdog, which should
+// have more patience, would take the plugins along.
+void Daemon::WatchLoop() {
+  watchdog_.reset();
+  watchdog_.emplace(
+      loop_, supervisor_->config().daemon.watchdog, [config = supervisor_->config().daemon] {
+        // A log of its own: the loop may hold the other's lock.
+        OpenLog(config)->Error(
+            "the loop has stood still for longer than daemon.watchdog allows: ending, "
+            "to be started again",
+            {{"watchdog", config::ToString(config.watchdog)}});
+        std::abort();
+      });
 }
 
 void Daemon::ListenForMetrics() {

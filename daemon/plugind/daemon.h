@@ -14,6 +14,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/event_loop.h"
+#include "daemon/base/loop_watchdog.h"
 #include "daemon/base/status.h"
 #include "daemon/base/unique_fd.h"
 #include "daemon/config/plugin_config.h"
@@ -58,6 +59,7 @@ class Daemon {
   // Reads the files again and applies them; on any problem nothing changes. `name`: only that
   // plugin's part.
   grpc::Status Reload(const std::string& name, config::Diff* diff);
+  void WatchLoop();
   // Tells what comes of it; whether there are metrics decides nothing else.
   void ListenForMetrics();
   DaemonFigures Figures() const;
@@ -92,6 +94,7 @@ class Daemon {
   std::unique_ptr<MetricsServer> metrics_;
   ServiceManager service_manager_;
   UniqueFd signals_;
+  std::optional<LoopWatchdog> watchdog_;
 };
 
 }  // namespace plugind

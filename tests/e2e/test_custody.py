@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import re
@@ -204,6 +205,60 @@ def test_kill_9_of_a_plugind_that_is_just_starting(daemon: Daemon) -> None:
     after = daemon.wait_ready("steady")["steady"]
     assert (after.pid, after.restarts) == (before.pid, 0)
     LogReader(daemon, "steady").read()
+
+
+class HaltedThread(threading.Thread):
+    """Stops the main thread of a process, and no other, as a debugger does; until the process has ended."""
+
+    SEIZE, INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
+
+    def __init__(self, pid: int) -> None:
+        super().__init__()
+        self._pid = pid
+        self.halted = threading.Event()
+        self.trouble = ""
+        self.start()
+
+    def run(self) -> None:
+        # What traces is this thread, so all of it is done here.
+        libc = ctypes.CDLL(None, use_errno=True)
+        for request in (self.SEIZE, self.INTERRUPT):
+            if libc.ptrace(request, self._pid, None, None) < 0:
+                self.trouble = os.strerror(ctypes.get_errno())
+                return self.halted.set()
+        os.waitpid(self._pid, self.WALL)
+        self.halted.set()
+        # Nobody else is told of its death before this.
+        while not os.WIFSIGNALED(os.waitpid(self._pid, self.WALL)[1]):
+            pass
+
+
+def test_a_plugind_whose_loop_stands_still_ends_itself_and_comes_back(daemon: Daemon) -> None:
+    daemon.configure(daemon={"watchdog": "1s"})
+    daemon.plugin("steady", fault("good", "lines=10"))
+    before = daemon.start().wait_ready("steady")["steady"]
+    old = daemon.brain_pid
+    halted = HaltedThread(old)
+    assert halted.halted.wait(10 * SLOWNESS) and not halted.trouble, halted.trouble
+    daemon.brain_kills += 1
+    assert daemon.wait_brain_after(old) > 0.9, "it was ended before its time"
+    halted.join()
+    after = daemon.wait_ready("steady")["steady"]
+    assert (after.pid, after.restarts) == (before.pid, 0)
+    LogReader(daemon, "steady").read()
+    assert "the loop has stood still for longer than daemon.watchdog allows" in daemon.log_tail()
+    assert "killed by signal 6" in daemon.log_tail()
+
+
+def test_a_plugind_that_is_stopped_as_a_whole_is_given_its_time_again(daemon: Daemon) -> None:
+    daemon.configure(daemon={"watchdog": "1s"})
+    daemon.start()
+    pid = daemon.brain_pid
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(2)
+    os.kill(pid, signal.SIGCONT)
+    time.sleep(1.5)
+    assert daemon.brain_pid == pid
 
 
 def test_kill_9_of_the_keeper_leaves_nothing_within_a_second(daemon: Daemon) -> None:
