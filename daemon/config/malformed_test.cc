@@ -461,6 +461,10 @@ log_buffer = true)",
        R"([daemon]
 restarts_per_second = 1001)",
        {At(2, 23, R"("restarts_per_second" must be between 0 and 1000, not 1001)")}},
+      {"AnImpatientWatchdog",
+       R"([daemon]
+watchdog = "500ms")",
+       {At(2, 12, R"("watchdog" must be between 1s and 1h, not 500ms)")}},
       {"APluginAsOperator",
        R"([control]
 viewers = ["*"]
