@@ -234,14 +234,14 @@ class HaltedThread(threading.Thread):
 
 
 def test_a_plugind_whose_loop_stands_still_ends_itself_and_comes_back(daemon: Daemon) -> None:
-    daemon.configure(daemon={"watchdog": "1s"})
+    daemon.configure(daemon={"watchdog": "2s"})
     daemon.plugin("steady", fault("good", "lines=10"))
     before = daemon.start().wait_ready("steady")["steady"]
     old = daemon.brain_pid
     halted = HaltedThread(old)
     assert halted.halted.wait(10 * SLOWNESS) and not halted.trouble, halted.trouble
     daemon.brain_kills += 1
-    assert daemon.wait_brain_after(old) > 0.9, "it was ended before its time"
+    assert daemon.wait_brain_after(old) > 1.5, "it was ended before its time"
     halted.join()
     after = daemon.wait_ready("steady")["steady"]
     assert (after.pid, after.restarts) == (before.pid, 0)
@@ -251,13 +251,13 @@ def test_a_plugind_whose_loop_stands_still_ends_itself_and_comes_back(daemon: Da
 
 
 def test_a_plugind_that_is_stopped_as_a_whole_is_given_its_time_again(daemon: Daemon) -> None:
-    daemon.configure(daemon={"watchdog": "1s"})
+    daemon.configure(daemon={"watchdog": "2s"})
     daemon.start()
     pid = daemon.brain_pid
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(2)
+    time.sleep(3)
     os.kill(pid, signal.SIGCONT)
-    time.sleep(1.5)
+    time.sleep(3)  # what it would have done, it would have done by now
     assert daemon.brain_pid == pid
 
 
