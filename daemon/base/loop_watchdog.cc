@@ -1,6 +1,7 @@
 #include "daemon/base/loop_watchdog.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@ LoopWatchdog::~LoopWatchdog() {
 }
 
 void LoopWatchdog::Watch(Duration pause) {
+  ::pthread_setname_np(::pthread_self(), "watchdog");
   // Shared with what is posted, which may never run, or later than all this.
   const auto turned = std::make_shared<std::atomic<bool>>(true);
   const timespec timeout{static_cast<time_t>(pause.count() / 1'000'000'000),

@@ -1,6 +1,6 @@
 // Notices that an event loop does not turn any more: a deadlock, an endless loop, a disk that does
 // not answer. A thread of its own, because such a loop cannot say so; it wakes four times in
-// `limit`.
+// `limit`. Owned by whoever owns the loop, and made and ended on the loop's thread.
 //
 // It counts its own looks and not the time: one that was stopped or suspended together with its
 // loop gives that the same time again.

@@ -1,8 +1,10 @@
 // One plugin process in custody, from its fork until its tree is gone:
 //
-//   starting ──► running ──► exited ──► gone          exited: the main process is dead, the rest of
-//   its tree is being
-//      └───────► failed  (a step before the exec)     killed; gone: nothing of it is left
+//   starting ──► running ──► exited ──► gone
+//      └───────► failed  (a step before the exec)
+//
+// Exited: the main process is dead, and the rest of its tree is killed when plugind asks for it, or
+// 1 ms later. Gone: nothing of it is left.
 //
 // Owned by the ProcessTable; lives on the keeper's loop. Host::changed may destroy a process that
 // is finished(), so a method that may have finished it does nothing after that call.

@@ -1,4 +1,5 @@
 // plugind's own log: as the configuration wants it, and what it says of a plugin's change of state.
+// Daemon owns the log in force, on the loop; one that is opened beside it may be used anywhere.
 #pragma once
 
 #include <memory>

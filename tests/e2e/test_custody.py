@@ -255,7 +255,7 @@ def test_a_plugind_that_is_stopped_as_a_whole_is_given_its_time_again(daemon: Da
     daemon.start()
     pid = daemon.brain_pid
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(3)
+    time.sleep(3)  # longer than the watchdog's patience
     os.kill(pid, signal.SIGCONT)
     time.sleep(3)  # what it would have done, it would have done by now
     assert daemon.brain_pid == pid
